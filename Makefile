@@ -1,0 +1,65 @@
+# The project's commands; `make help` lists them. Each sets up what it needs in .venv, from the locked requirements.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "}; {printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "canario needs Python 3.11 or 3.12: install it, or name it with PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { echo "canario needs Python 3.11 or 3.12, and $(PYTHON) is $$($(PYTHON) -V): name another with PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.runtime: $(BIN)/uv requirements/runtime.txt pyproject.toml
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/runtime.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.runtime ## Make .venv with the pinned dependencies and the `canario` command
+
+.PHONY: dev
+dev: $(VENV)/.dev ## The same, with what the tests and the checks need
+
+.PHONY: demo
+demo: setup ## The main job: train, pack, serve, a good canary and two bad ones
+	@$(BIN)/python -m demo
+
+.PHONY: check
+check: dev ## Lint, format, types, floors
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: test
+test: dev ## The test suite; installs Chromium where it may
+	@tests/install-system-parts
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+.PHONY: format
+format: dev ## Format the code and mend what lint can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: lock
+lock: $(BIN)/uv ## Resolve pyproject.toml again into requirements/
+	@$(LOCK) --extra dev --output-file requirements/dev.txt
+	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt
+
+.PHONY: clean
+clean: ## Remove .venv and what the demo left to look at
+	@rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

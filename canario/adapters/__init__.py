@@ -1,0 +1,1 @@
+"""The small ones that touch the world for everybody: files read and written safely, documents, the clock."""

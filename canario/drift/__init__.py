@@ -1,0 +1,1 @@
+"""Detectors of drift, pure: one a file."""

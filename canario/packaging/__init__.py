@@ -1,0 +1,1 @@
+"""From a fitted estimator to a version, a Bento and one file that travels."""

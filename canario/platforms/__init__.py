@@ -1,0 +1,1 @@
+"""Where versions run: one room a platform, each keeping the promises of canario.ports."""

@@ -1,0 +1,1 @@
+"""The engine, pure: plan, judge, decide."""

@@ -1,0 +1,1 @@
+"""Envoy's configuration, generated from a RouterPlan; the same text for both platforms."""
