@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from canario.model.evidence import Comparison, Counts
@@ -61,5 +61,5 @@ class Clock(Protocol):
     def now_seconds(self) -> float:
         """Seconds since 1970 (UTC)."""
 
-    def wait(self, seconds: float, wake_on: Sequence[object] = ()) -> None:
-        """Return after so many seconds, or earlier."""
+    def wait(self, seconds: float) -> None:
+        """Return after so many seconds."""

@@ -1,0 +1,46 @@
+"""Where things lie on this machine; everybody who needs a folder asks here, so that one variable moves them all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def canario_home() -> Path:
+    """The folder of running platforms, feedback and predictions: `CANARIO_HOME`, otherwise `~/.canario`."""
+    return Path(os.environ.get("CANARIO_HOME") or Path.home() / ".canario").absolute()
+
+
+def bentoml_home() -> Path:
+    """The folder of BentoML's stores: `BENTOML_HOME`, otherwise `~/bentoml`, as BentoML itself has it."""
+    return Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").absolute()
+
+
+def model_store() -> Path:
+    """The folder of all versions: `<model>/<tag>/`."""
+    return bentoml_home() / "models"
+
+
+def bento_store() -> Path:
+    """The folder of all packed versions: `<model>/<tag>/`."""
+    return bentoml_home() / "bentos"
+
+
+def platform_folder(model: str) -> Path:
+    """What the local platform keeps of one model: state, journal, router files, logs."""
+    return canario_home() / "local" / model
+
+
+def predictions_folder(model: str) -> Path:
+    """The logs of what was predicted, a file a server process."""
+    return canario_home() / "predictions" / model
+
+
+def feedback_file(model: str) -> Path:
+    """The database of late truths."""
+    return canario_home() / "feedback" / f"{model}.sqlite"
+
+
+def rooms_folder() -> Path:
+    """The folder of the model rooms: `CANARIO_ROOMS`, otherwise `bentos` where the command was started."""
+    return Path(os.environ.get("CANARIO_ROOMS") or "bentos").absolute()
