@@ -48,6 +48,8 @@ class KernelChoice:
 
     kind: KernelKind
     reason: str
+    row_by_row: bool = False
+    """Whether each row is computed alone, because in a batch its answer would change in the last bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
