@@ -1,0 +1,180 @@
+"""One server's place: a kept process with its own two ports, watched until it is warm, drained before it is stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future
+from enum import Enum
+from pathlib import Path
+
+from canario.model.deployment import ServedVersion
+from canario.model.split import Endpoint
+from canario.platforms.local.keeper import KeptProcess
+from canario.platforms.local.probes import Health, Prober
+from canario.platforms.local.processes import (
+    LOOPBACK,
+    LocalProcess,
+    Mark,
+    Role,
+    free_port,
+    is_free,
+    launch,
+)
+
+PROBE_WHEN_COLD_SECONDS = 0.1
+PROBE_WHEN_READY_SECONDS = 0.5
+SILENCES_THAT_COUNT = 3
+"""A busy server may be late once; after so many unanswered questions in a row it gets no requests."""
+HUNG_SECONDS = 15.0
+"""A process that has answered nothing for this long is replaced."""
+COLD_SECONDS = 90.0
+"""The longest that a server may take from its start to its first ready."""
+LEAVE_SECONDS = 15.0
+"""The longest that a leaving server is waited for while the router has requests to it; the router's own limit a request."""
+LEAST_LEAVE_SECONDS = 0.3
+DRAIN_SECONDS = 20.0
+"""From SIGTERM to SIGKILL."""
+
+
+class Stage(Enum):
+    """Where a server's life stands."""
+
+    COLD = "cold"
+    READY = "ready"
+    LEAVING = "leaving"
+    """Out of the router's endpoints; its last requests are being answered."""
+    STOPPING = "stopping"
+    GONE = "gone"
+
+
+class ServerSlot:
+    """One of a version's servers. Call `tick` often; times are monotonic seconds."""
+
+    def __init__(self, platform: Path, served: ServedVersion, number: int, prober: Prober) -> None:
+        self.number = number
+        self.stage = Stage.COLD
+        self.endpoint = Endpoint(host=LOOPBACK, http_port=0, grpc_port=0)
+        self._platform = platform
+        self._served = served
+        self._prober = prober
+        self._log = platform / "logs" / f"{served.version}-{number}.log"
+        self._kept = KeptProcess(f"server {number} of {served.version}", self._log, self._start)
+        self._known: LocalProcess | None = None
+        self._question: Future[Health] | None = None
+        self._next_question_at = 0.0
+        self._silences = 0
+        self._heard_at = 0.0
+        self._stage_since = 0.0
+
+    @property
+    def process(self) -> LocalProcess | None:
+        return self._kept.process
+
+    @property
+    def failure(self) -> str:
+        return self._kept.failure
+
+    @property
+    def restarts(self) -> int:
+        return self._kept.deaths
+
+    def adopt(self, process: LocalProcess, now: float) -> None:
+        """Take over a running server; it gets requests again only once it has said that it is ready."""
+        mark = process.mark
+        self.endpoint = Endpoint(host=LOOPBACK, http_port=mark.http_port, grpc_port=mark.grpc_port)
+        self._kept.adopt(process, now)
+        self._begin(process, now)
+
+    def leave(self, now: float) -> None:
+        """Begin to stop: out of the endpoints first."""
+        if self.stage in (Stage.COLD, Stage.READY):
+            self._enter(Stage.LEAVING, now)
+
+    def tick(self, now: float, active_requests: Callable[[Endpoint], int]) -> None:
+        """Go on by one look at the process and at its answers."""
+        if self.stage in (Stage.COLD, Stage.READY):
+            self._run(now)
+        else:
+            self._end(now, active_requests)
+
+    def _run(self, now: float) -> None:
+        self._kept.tick(now)
+        if self._kept.process is not self._known:
+            self._begin(self._kept.process, now)
+        if self._kept.process is None:
+            return
+        if self._question is not None and self._question.done():
+            self._hear(self._question.result(), now)
+            self._question = None
+        silence_limit = HUNG_SECONDS if self._heard_at else COLD_SECONDS
+        if now - max(self._heard_at, self._stage_since) > silence_limit:
+            self._kept.replace(f"answered nothing for {silence_limit:.0f} s and was killed", now)
+        elif self._question is None and now >= self._next_question_at:
+            self._question = self._prober.about(self.endpoint.http_port)
+            self._next_question_at = now + (
+                PROBE_WHEN_READY_SECONDS if self.stage is Stage.READY else PROBE_WHEN_COLD_SECONDS
+            )
+
+    def _hear(self, health: Health, now: float) -> None:
+        self._silences = self._silences + 1 if health is Health.SILENT else 0
+        if health is Health.READY:
+            self._heard_at = now
+            if self.stage is Stage.COLD and self._owns_its_ports():
+                self._kept.has_settled()
+                self._enter(Stage.READY, now)
+        elif self.stage is Stage.READY and (health is Health.NOT_READY or self._silences >= SILENCES_THAT_COUNT):
+            self._enter(Stage.COLD, now)
+
+    def _owns_its_ports(self) -> bool:
+        """Whether the answers came from this slot's own process, and not from one that took a port first."""
+        process = self._kept.process
+        return process is not None and all(
+            process.listens_on(port) for port in (self.endpoint.http_port, self.endpoint.grpc_port)
+        )
+
+    def _end(self, now: float, active_requests: Callable[[Endpoint], int]) -> None:
+        process = self._kept.process
+        if process is None or not process.is_alive():
+            self._enter(Stage.GONE, now)
+            return
+        waited = now - self._stage_since
+        if self.stage is Stage.LEAVING:
+            is_idle = waited >= LEAST_LEAVE_SECONDS and active_requests(self.endpoint) == 0
+            if is_idle or waited >= LEAVE_SECONDS:
+                process.send(signal.SIGTERM)
+                self._enter(Stage.STOPPING, now)
+        elif self.stage is Stage.STOPPING and waited >= DRAIN_SECONDS:
+            process.send(signal.SIGKILL)
+
+    def _begin(self, process: LocalProcess | None, now: float) -> None:
+        """Another process, or none: nothing is known of its health."""
+        self._known = process
+        self._question = None
+        self._next_question_at = now
+        self._silences = 0
+        self._heard_at = 0.0
+        self._enter(Stage.COLD, now)
+
+    def _enter(self, stage: Stage, now: float) -> None:
+        self.stage = stage
+        self._stage_since = now
+
+    def _start(self) -> LocalProcess:
+        """Start the version's own code on this slot's ports, or on others if somebody took these."""
+        http_port, grpc_port = self.endpoint.http_port, self.endpoint.grpc_port
+        if not http_port or not is_free(http_port):
+            http_port = free_port((grpc_port,))
+        if not grpc_port or not is_free(grpc_port):
+            grpc_port = free_port((http_port,))
+        self.endpoint = Endpoint(host=LOOPBACK, http_port=http_port, grpc_port=grpc_port)
+        mark = Mark(
+            platform=str(self._platform),
+            role=Role.SERVER,
+            version=self._served.version,
+            slot=self.number,
+            http_port=http_port,
+            grpc_port=grpc_port,
+        )
+        ports = ("--host", LOOPBACK, "--http-port", str(http_port), "--grpc-port", str(grpc_port))
+        return launch((*self._served.command, *ports), mark, self._log, self._served.environment)
