@@ -41,6 +41,11 @@ def feedback_file(model: str) -> Path:
     return canario_home() / "feedback" / f"{model}.sqlite"
 
 
+def join_file(model: str) -> Path:
+    """The record of how far predictions and truths have been joined."""
+    return canario_home() / "feedback" / f"{model}.joined.sqlite"
+
+
 def rooms_folder() -> Path:
     """The folder of the model rooms: `CANARIO_ROOMS`, otherwise `bentos` where the command was started."""
     return Path(os.environ.get("CANARIO_ROOMS") or "bentos").absolute()

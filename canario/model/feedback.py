@@ -9,12 +9,17 @@ Value = float | int | str | bool | None
 """A cell of a row, as JSON carries it."""
 
 
+def prediction_id(version: str, request: str, row: int) -> str:
+    """The id of one answered row, unique and safe in a URL; two versions that answer one row differ in its beginning."""
+    return f"{version}.{request}.{row}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """One answered row."""
 
     prediction: str
-    """The prediction's id: `<version's tag>.<request's id>.<row number>`, unique and safe in a URL."""
+    """The prediction's id, as `prediction_id` makes it."""
     request: str
     """The request's id, the same for stable and its shadow copy."""
     row: int

@@ -1,0 +1,108 @@
+"""One SQLite file, opened when first needed and again when it was replaced; its failures in canario's own errors."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from canario.errors import IntegrityError, Unavailable
+
+BUSY_SECONDS = 5.0
+"""How long a writer waits for the others before it gives up; a write takes milliseconds."""
+
+
+class Database:
+    """A file that many processes write. Safe for several threads, which take turns."""
+
+    def __init__(self, path: Path, schema: str) -> None:
+        """`schema`: statements that make what is missing; they may run any number of times."""
+        self.path = path
+        self._schema = schema
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, alone among all writers, on the disk when the block has ended.
+
+        Raises Unavailable when the file cannot be opened or written now (then nothing has changed),
+        IntegrityError when it is no database.
+        """
+        with self._lock, self._translated():
+            connection = self._opened()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """Read what is committed, without keeping anybody waiting. Raises as `transaction` does."""
+        with self._lock, self._translated():
+            yield self._opened()
+
+    def close(self) -> None:
+        """Let go of the file; a later use would open it again."""
+        with self._lock:
+            self._close()
+
+    def _opened(self) -> sqlite3.Connection:
+        # Somebody may have removed or replaced the file: what is written to a nameless file is lost without a word.
+        if self._connection is None or self._file != self._present_file():
+            self._close()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript(self._schema)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+            self._file = self._present_file()
+        return self._connection
+
+    def _present_file(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.OperationalError, OSError) as failed:
+            reason = failed.strerror if isinstance(failed, OSError) else str(failed)
+            raise Unavailable(
+                f"{self.path.name} cannot be used now: {reason}", at=str(self.path), hint=_hint(failed)
+            ) from failed
+        except sqlite3.DatabaseError as broken:
+            raise IntegrityError(
+                f"{self.path.name} is not what was written: {broken}",
+                at=str(self.path),
+                hint="move the file away, or put a copy of it from a backup in its place",
+            ) from broken
+
+
+def _hint(failed: sqlite3.Error | OSError) -> str:
+    if isinstance(failed, sqlite3.Error) and failed.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+        return f"another process kept it for more than {BUSY_SECONDS:g} s: try again"
+    if isinstance(failed, sqlite3.Error) and failed.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        return "free space on that disk, then try again"
+    return "see that its folder exists, that this process may write there and that the disk has space, then try again"

@@ -1,0 +1,158 @@
+"""What the join remembers on disk, so that a restart goes on where it stood and no count is lost with a cleared log; the rules are join.py's."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from canario.feedback.reading import Answered
+from canario.model.feedback import prediction_id
+
+LONGEST_ANSWERS = 10_000_000
+"""The newest answers that a truth can still meet, about a gigabyte; as many as the logs hold."""
+LONGEST_COPIES = 200_000
+"""The newest shadow copies that wait for the answer that the user got."""
+LONGEST_EARLY_TRUTHS = 100_000
+"""The newest truths that wait for their prediction."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+    number INTEGER PRIMARY KEY, prediction TEXT NOT NULL UNIQUE, version TEXT NOT NULL,
+    label NOT NULL, score REAL NOT NULL, judged INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS copies (
+    number INTEGER PRIMARY KEY, request TEXT NOT NULL, row INTEGER NOT NULL, version TEXT NOT NULL,
+    label NOT NULL, score REAL NOT NULL, paired INTEGER NOT NULL DEFAULT 0, UNIQUE (request, row, version)
+);
+CREATE TABLE IF NOT EXISTS early_truths (number INTEGER PRIMARY KEY, prediction TEXT NOT NULL UNIQUE, truth NOT NULL);
+CREATE TABLE IF NOT EXISTS versions (
+    version TEXT PRIMARY KEY, labelled INTEGER NOT NULL DEFAULT 0, wrong INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS comparisons (
+    stable TEXT NOT NULL, candidate TEXT NOT NULL,
+    pairs INTEGER NOT NULL DEFAULT 0, flips INTEGER NOT NULL DEFAULT 0, distance_sum REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (stable, candidate)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS totals (
+    one INTEGER PRIMARY KEY CHECK (one = 1), truths_taken INTEGER NOT NULL,
+    dropped_truths INTEGER NOT NULL, dropped_copies INTEGER NOT NULL, broken_lines INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
+"""
+
+
+class Answer(NamedTuple):
+    """What a version said about a row."""
+
+    version: str
+    label: str | float
+    score: float
+
+
+class Record:
+    """The tables, inside one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._run = connection.execute
+
+    def offset(self, name: str) -> int:
+        """How far a log has been read, in bytes."""
+        found = self._run("SELECT offset FROM files WHERE name = ?", (name,)).fetchone()
+        return int(found[0]) if found else 0
+
+    def set_read(self, name: str, offset: int, broken: int) -> None:
+        """Remember how far a log has been read, and how many of the lines on the way were broken."""
+        self._run("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, offset))
+        self._run("UPDATE totals SET broken_lines = broken_lines + ?", (broken,))
+
+    def truths_taken(self) -> int:
+        """The number of the last truth that was taken from the store."""
+        return int(self._run("SELECT truths_taken FROM totals").fetchone()[0])
+
+    def set_truths_taken(self, number: int) -> None:
+        self._run("UPDATE totals SET truths_taken = ?", (number,))
+
+    def add_answer(self, line: Answered) -> bool:
+        """Keep an answer that a user got; False when it is here already."""
+        return (
+            self._run(
+                "INSERT OR IGNORE INTO answers (prediction, version, label, score) VALUES (?, ?, ?, ?)",
+                (line.prediction, line.version, line.label, line.score),
+            ).rowcount
+            > 0
+        )
+
+    def add_copy(self, line: Answered) -> bool:
+        """Keep a shadow copy's answer; False when it is here already."""
+        return (
+            self._run(
+                "INSERT OR IGNORE INTO copies (request, row, version, label, score) VALUES (?, ?, ?, ?, ?)",
+                (line.request, line.row, line.version, line.label, line.score),
+            ).rowcount
+            > 0
+        )
+
+    def versions(self) -> list[str]:
+        """The versions that have answered users."""
+        return [version for (version,) in self._run("SELECT version FROM versions")]
+
+    def add_version(self, version: str) -> None:
+        self._run("INSERT OR IGNORE INTO versions (version) VALUES (?)", (version,))
+
+    def answer(self, prediction: str) -> Answer | None:
+        """What the user got, by the prediction's id."""
+        found = self._run("SELECT version, label, score FROM answers WHERE prediction = ?", (prediction,)).fetchone()
+        return Answer(*found) if found else None
+
+    def answers_to(self, request: str, row: int) -> list[Answer]:
+        """What users got for a row, of whichever version."""
+        found = (self.answer(prediction_id(version, request, row)) for version in self.versions())
+        return [answer for answer in found if answer]
+
+    def copies_of(self, request: str, row: int) -> list[Answer]:
+        """What shadow copies of a row gave."""
+        found = self._run("SELECT version, label, score FROM copies WHERE request = ? AND row = ?", (request, row))
+        return [Answer(*copy) for copy in found]
+
+    def add_pair(self, stable: Answer, candidate: Answer, request: str, row: int, *, flipped: bool) -> None:
+        """Count a pair."""
+        self._run(
+            "UPDATE copies SET paired = 1 WHERE request = ? AND row = ? AND version = ?",
+            (request, row, candidate.version),
+        )
+        self._run(
+            "INSERT INTO comparisons VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET"
+            " pairs = pairs + 1, flips = flips + excluded.flips, distance_sum = distance_sum + excluded.distance_sum",
+            (stable.version, candidate.version, flipped, abs(candidate.score - stable.score)),
+        )
+
+    def take_early_truth(self, prediction: str) -> str | float | None:
+        """The truth that came before its prediction, which waits no longer."""
+        found = self._run("DELETE FROM early_truths WHERE prediction = ? RETURNING truth", (prediction,)).fetchone()
+        return found[0] if found else None
+
+    def add_early_truth(self, prediction: str, truth: str | float) -> None:
+        self._run("INSERT OR IGNORE INTO early_truths (prediction, truth) VALUES (?, ?)", (prediction, truth))
+
+    def add_judgement(self, prediction: str, version: str, *, wrong: bool) -> None:
+        """Count a labelled answer, once in its life."""
+        if self._run("UPDATE answers SET judged = 1 WHERE prediction = ? AND NOT judged", (prediction,)).rowcount:
+            self._run(
+                "UPDATE versions SET labelled = labelled + 1, wrong = wrong + ? WHERE version = ?", (wrong, version)
+            )
+
+    def drop_what_is_old(self) -> None:
+        """Keep the newest of everything that waits, and count what waited in vain."""
+        self._run("DELETE FROM answers WHERE number <= (SELECT max(number) FROM answers) - ?", (LONGEST_ANSWERS,))
+        self._run(
+            "UPDATE totals SET dropped_copies = dropped_copies + (SELECT count(*) FROM copies"
+            " WHERE NOT paired AND number <= (SELECT max(number) FROM copies) - ?)",
+            (LONGEST_COPIES,),
+        )
+        self._run("DELETE FROM copies WHERE number <= (SELECT max(number) FROM copies) - ?", (LONGEST_COPIES,))
+        dropped = self._run(
+            "DELETE FROM early_truths WHERE number <= (SELECT max(number) FROM early_truths) - ?",
+            (LONGEST_EARLY_TRUTHS,),
+        ).rowcount
+        self._run("UPDATE totals SET dropped_truths = dropped_truths + ?", (dropped,))

@@ -1,0 +1,91 @@
+"""The store of late truths, one SQLite file a model that every server process writes; joining them is for join.py."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from canario.errors import InputError
+from canario.feedback.database import Database
+from canario.model.feedback import Feedback
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS truths (
+    number INTEGER PRIMARY KEY,  -- rises in the order of arrival, for readers that remember how far they came
+    prediction TEXT NOT NULL,
+    revision INTEGER NOT NULL,   -- 0: the first truth of a prediction; higher: what replaced it
+    truth NOT NULL,              -- no type: words stay words and numbers stay numbers
+    at_seconds REAL NOT NULL,
+    UNIQUE (prediction, revision)
+);
+"""
+
+
+class Received(StrEnum):
+    """What a truth was to the store."""
+
+    NEW = "new"
+    """The first for its prediction."""
+    REPEATED = "repeated"
+    """The same that is already known: nothing was written."""
+    CHANGED = "changed"
+    """Another than the known one: it holds from now on, and the earlier ones are kept as history."""
+
+
+class FirstTruth(NamedTuple):
+    """What was first said about a prediction."""
+
+    number: int
+    prediction: str
+    truth: str | float
+
+
+class FeedbackStore:
+    """Every truth that was received, for good. Opens its file with the first use."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _SCHEMA)
+
+    def add(self, feedback: Feedback) -> Received:
+        """Keep a truth; it is on the disk when this returns. The same truth may be sent any number of times.
+
+        Raises InputError when the truth is a number that is not finite, Unavailable when it cannot be kept now.
+        """
+        truth = feedback.truth if isinstance(feedback.truth, str) else float(feedback.truth)
+        if isinstance(truth, float) and not math.isfinite(truth):
+            raise InputError(f"a truth must be a finite number, not {truth}", at="truth")
+        with self._database.transaction() as connection:
+            known = connection.execute(
+                "SELECT truth, revision FROM truths WHERE prediction = ? ORDER BY revision DESC LIMIT 1",
+                (feedback.prediction,),
+            ).fetchone()
+            if known and known[0] == truth:
+                return Received.REPEATED
+            connection.execute(
+                "INSERT INTO truths (prediction, revision, truth, at_seconds) VALUES (?, ?, ?, ?)",
+                (feedback.prediction, known[1] + 1 if known else 0, truth, feedback.at_seconds),
+            )
+        return Received.CHANGED if known else Received.NEW
+
+    def truth_of(self, prediction: str) -> str | float | None:
+        """The truth of a prediction that holds now; None while nothing was said about it."""
+        with self._database.look() as connection:
+            found = connection.execute(
+                "SELECT truth FROM truths WHERE prediction = ? ORDER BY revision DESC LIMIT 1", (prediction,)
+            ).fetchone()
+        return found[0] if found else None
+
+    def first_truths(self, after: int, most: int) -> list[FirstTruth]:
+        """The first truth of each prediction, in the order of arrival: at most `most`, numbered higher than `after`."""
+        with self._database.look() as connection:
+            rows = connection.execute(
+                "SELECT number, prediction, truth FROM truths WHERE number > ? AND revision = 0 ORDER BY number LIMIT ?",
+                (after, most),
+            )
+            return [FirstTruth(*row) for row in rows]
+
+    def close(self) -> None:
+        """Let go of the file; a later use would open it again."""
+        self._database.close()
