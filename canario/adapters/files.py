@@ -41,13 +41,15 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, staging_in: Path | None = None) -> Iterator[Path]:
     """Fill a folder out of sight; when the block ends well it appears at `path`, whole and durable, in one move.
 
-    Raises FileExistsError when `path` is there already: what has been published is never overwritten.
+    `staging_in` is another folder of the same file system to write in, for places whose other readers stumble over
+    names that begin with a dot. Raises FileExistsError when `path` is there already: what has been published is never
+    overwritten.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=path.parent))
+    staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=staging_in or path.parent))
     try:
         staging.chmod(0o755)
         yield staging
