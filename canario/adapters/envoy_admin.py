@@ -1,0 +1,110 @@
+"""What a running Envoy tells its operator, read over loopback; what it means for a rollout is for canario.router."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from canario.errors import EvidenceLost
+from canario.model.split import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One counter as it stands now."""
+
+    name: str
+    tags: Mapping[str, str]
+    value: int
+
+
+class EnvoyAdmin:
+    """The admin port of one Envoy. What cannot be read raises EvidenceLost."""
+
+    def __init__(self, port: int, timeout_seconds: float = 2.0) -> None:
+        self._port = port
+        self._timeout_seconds = timeout_seconds
+
+    def is_running(self) -> bool:
+        """Whether a process listens at all."""
+        try:
+            self._read("/ready")
+        except EvidenceLost as lost:
+            return not isinstance(lost.__cause__, ConnectionRefusedError)
+        return True
+
+    def is_ready(self) -> bool:
+        """Whether Envoy has read its whole configuration and takes requests."""
+        try:
+            return self._read("/ready").strip() == b"LIVE"
+        except EvidenceLost:
+            return False
+
+    def counters(self, prefix: str) -> tuple[str, list[Sample]]:
+        """The moment at which this process read its bootstrap, which names it, and its counters `<prefix>.*`.
+
+        Both come over one connection, so they are of one process even if Envoy restarts in between.
+        """
+        with self._connection() as connection:
+            start = self._get(connection, "/config_dump?mask=last_updated")
+            text = self._get(connection, f"/stats/prometheus?usedonly&filter=^{prefix}\\.").decode()
+        families = text_string_to_metric_families(text)
+        name = f"envoy_{prefix}_"
+        samples = [
+            Sample(sample.name.removeprefix(name).removesuffix("_total"), sample.labels, int(sample.value))
+            for family in families
+            for sample in family.samples
+            if sample.name.startswith(name)
+        ]
+        return str(msgspec.json.decode(start)["configs"][0]["last_updated"]), samples
+
+    def route_configurations(self) -> list[dict[str, Any]]:
+        """What is loaded of each route configuration: `version_info` and `metadata`."""
+        path = "/config_dump?resource=dynamic_route_configs&mask=version_info,route_config.metadata"
+        return list(msgspec.json.decode(self._read(path)).get("configs", []))
+
+    def active_clusters(self) -> set[str]:
+        """The clusters that have been warmed up: routes may point to them."""
+        path = "/config_dump?resource=dynamic_active_clusters&mask=cluster.name"
+        return {entry["cluster"]["name"] for entry in msgspec.json.decode(self._read(path)).get("configs", [])}
+
+    def active_requests(self, endpoint: Endpoint) -> int:
+        """The requests that one server has under way through this Envoy, REST and gRPC; 0 if it is in no cluster."""
+        addresses = {(endpoint.host, endpoint.http_port), (endpoint.host, endpoint.grpc_port)}
+        return sum(
+            int(statistic.get("value", 0))
+            for cluster in msgspec.json.decode(self._read("/clusters?format=json")).get("cluster_statuses", [])
+            for host in cluster.get("host_statuses", [])
+            for address in [host["address"].get("socket_address", {})]
+            if (address.get("address"), address.get("port_value")) in addresses
+            for statistic in host["stats"]
+            if statistic["name"] == "rq_active"
+        )
+
+    def _read(self, path: str) -> bytes:
+        with self._connection() as connection:
+            return self._get(connection, path)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_seconds)
+        try:
+            connection.connect()
+            connection.auto_open = 0  # what one block reads comes from one process, or not at all
+            yield connection
+        except (OSError, http.client.HTTPException) as lost:
+            raise EvidenceLost(
+                f"the router's admin port cannot be read: {lost}", at=f"127.0.0.1:{self._port}"
+            ) from lost
+        finally:
+            connection.close()
+
+    def _get(self, connection: http.client.HTTPConnection, path: str) -> bytes:
+        connection.request("GET", path)
+        return connection.getresponse().read()

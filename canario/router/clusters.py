@@ -1,0 +1,159 @@
+"""The clusters of a plan and who is in them, as Envoy wants them; which of them answers a request is for the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from canario.model.split import Endpoint, RouterPlan
+
+Document = dict[str, Any]
+"""A piece of Envoy's configuration: the JSON of a protocol buffer."""
+
+HOST_METADATA = "canario"
+"""The namespace of what the router knows of an endpoint: its version."""
+
+
+class Protocol(StrEnum):
+    """What clients and servers speak; each version has servers for both."""
+
+    REST = "rest"
+    GRPC = "grpc"
+
+
+class Role(StrEnum):
+    """Why a request is sent to a version; each role has clusters of its own, so that each is counted on its own."""
+
+    DIRECT = "direct"
+    """Stable's share of the split, and requests that name the version."""
+    TRIAL = "trial"
+    """The candidate's share of the split: stable stands behind it."""
+    SHADOW = "shadow"
+    """Copies that nobody sees."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ClusterName:
+    """A cluster's name, `v2/grpc/trial`, in its parts."""
+
+    version: str
+    protocol: Protocol
+    role: Role
+
+    def __str__(self) -> str:
+        return f"{self.version}/{self.protocol}/{self.role}"
+
+
+def cluster_names(plan: RouterPlan) -> list[ClusterName]:
+    """The clusters that the plan's routes need."""
+    wanted = [(version, Role.DIRECT) for version in dict.fromkeys((plan.split.stable, *_versions(plan)))]
+    if plan.split.candidate:
+        wanted += [(plan.split.candidate, Role.TRIAL)]
+    if plan.split.candidate and plan.split.shadow_percent > 0:
+        wanted += [(plan.split.candidate, Role.SHADOW)]
+    return [ClusterName(version, protocol, role) for version, role in wanted for protocol in Protocol]
+
+
+def cluster(name: ClusterName) -> Document:
+    """One cluster, without its endpoints."""
+    return {
+        "name": str(name),
+        "type": "EDS",
+        "lb_policy": "LEAST_REQUEST",
+        "connect_timeout": "1s",
+        "ignore_health_on_host_removal": True,
+        # Only when every server is unhealthy are they all tried: an answer may come, a refusal is certain.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1}, "update_merge_window": "0s"},
+        "circuit_breakers": {"thresholds": [_LIMITS]},
+        "health_checks": [_health_check(name.protocol)],
+        "outlier_detection": _OUTLIERS,
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                # Shorter than the servers' own keep-alive (75 s): nobody closes a connection that the other takes up.
+                "common_http_protocol_options": {"idle_timeout": "30s"},
+                "explicit_http_config": _PROTOCOL_OPTIONS[name.protocol],
+            }
+        },
+    }
+
+
+def load_assignment(name: ClusterName, plan: RouterPlan) -> Document:
+    """Who is in a cluster: its version's servers; behind a version on trial, stable's."""
+    behind = [plan.split.stable] if name.role is Role.TRIAL else []
+    return {
+        "cluster_name": str(name),
+        "endpoints": [
+            {
+                "priority": priority,
+                "locality": {"zone": version},
+                "lb_endpoints": [_lb_endpoint(version, endpoint, name.protocol) for endpoint in endpoints],
+            }
+            for priority, version in enumerate([name.version, *behind])
+            for endpoints in [_endpoints(plan, version)]
+        ],
+        # One healthy server of the candidate takes all that is dealt to it: the rest is not silently stable's.
+        "policy": {"overprovisioning_factor": 100_000},
+    }
+
+
+def _versions(plan: RouterPlan) -> Iterator[str]:
+    return (backend.version for backend in plan.backends)
+
+
+def _endpoints(plan: RouterPlan, version: str) -> tuple[Endpoint, ...]:
+    return next((backend.endpoints for backend in plan.backends if backend.version == version), ())
+
+
+def _lb_endpoint(version: str, endpoint: Endpoint, protocol: Protocol) -> Document:
+    port = endpoint.http_port if protocol is Protocol.REST else endpoint.grpc_port
+    return {
+        "endpoint": {"address": {"socket_address": {"address": endpoint.host, "port_value": port}}},
+        "metadata": {"filter_metadata": {HOST_METADATA: {"version": version}}},
+    }
+
+
+def _health_check(protocol: Protocol) -> Document:
+    probe: Document = (
+        {"http_health_check": {"path": "/readyz"}} if protocol is Protocol.REST else {"grpc_health_check": {}}
+    )
+    return {
+        "timeout": "1s",
+        "interval": "1s",
+        "no_traffic_interval": "1s",
+        "unhealthy_interval": "0.5s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        **probe,
+    }
+
+
+_LIMITS: Document = {
+    "max_connections": 10_000,
+    "max_pending_requests": 10_000,
+    "max_requests": 10_000,
+    # When one of two servers dies, half of what is under way is tried again.
+    "retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": 100},
+}
+
+_OUTLIERS: Document = {
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 2,
+    "consecutive_gateway_failure": 5,
+    "enforcing_consecutive_gateway_failure": 100,
+    # An answer of 500 is evidence about the version, not about one server: it is counted, and ejects nobody.
+    "enforcing_consecutive_5xx": 0,
+    "enforcing_success_rate": 0,
+    "enforcing_local_origin_success_rate": 0,
+    "interval": "0.5s",
+    "base_ejection_time": "1s",
+    "max_ejection_time": "5s",
+    "max_ejection_percent": 100,
+}
+
+_PROTOCOL_OPTIONS: dict[Protocol, Document] = {
+    Protocol.REST: {"http_protocol_options": {}},
+    Protocol.GRPC: {"http2_protocol_options": {}},
+}
