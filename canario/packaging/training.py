@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]  # it ships no types
 import msgspec
 import numpy as np
 import pandas as pd
@@ -20,6 +18,7 @@ from canario.kernel.columns import columns_from_frame, frame_from_columns
 from canario.kernel.compile import Compiled, compile_estimator
 from canario.kernel.predictions import Predictions, predictions_of
 from canario.model.card import Card, Task
+from canario.packaging.pickles import pickled
 from canario.packaging.provenance import code_commit, data_digest
 from canario.packaging.publishing import Draft, check_tag, publish_draft
 from canario.packaging.reference import reference_of
@@ -127,17 +126,6 @@ def predict(card: Card, estimator: Any, rows: pd.DataFrame) -> Predictions:
     features = frame_from_columns(card, columns_from_frame(card, rows))
     answer = estimator.predict if card.label.task is Task.REGRESSION else estimator.predict_proba
     return predictions_of(card, np.asarray(answer(features), dtype=np.float64))
-
-
-def pickled(estimator: Any, by_value: tuple[ModuleType, ...] = ()) -> bytes:
-    """A fitted estimator as joblib.load reads it; the code of these modules travels inside, so that no path must find it."""
-    for module in by_value:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(estimator))
-    finally:
-        for module in by_value:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 def onnx_file(compiled: Compiled) -> Mapping[str, bytes]:
