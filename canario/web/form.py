@@ -115,7 +115,7 @@ def _field(place: int, column: Column, language: str) -> Field:
         # A browser counts whole steps from the minimum, so that must be whole as well.
         minimum = None if minimum is None else math.ceil(minimum)
         maximum = None if maximum is None else math.floor(maximum)
-    parts = (_sentence(column.description), _range(minimum, maximum, column.unit, language))
+    parts = (_sentence(column.description), _range(minimum, maximum, language))
     return Field(
         id=f"column-{place}",
         column=column,
@@ -126,14 +126,13 @@ def _field(place: int, column: Column, language: str) -> Field:
     )
 
 
-def _range(minimum: float | None, maximum: float | None, unit: str, language: str) -> str:
+def _range(minimum: float | None, maximum: float | None, language: str) -> str:
     if minimum is None and maximum is None:
         return ""
     words = FORM_WORDS[language]
     kind = "at_most" if minimum is None else "at_least" if maximum is None else "between"
     low, high = (_spoken_number(bound or 0.0, language) for bound in (minimum, maximum))
-    bounds = words[kind].format(low=low, high=high)
-    return _sentence(f"{bounds} {unit}".strip())
+    return _sentence(words[kind].format(low=low, high=high)).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _sentence(text: str) -> str:

@@ -11,7 +11,7 @@
 
   const say = (word, values = {}) => words[word].replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const spoken = (number, options) => new Intl.NumberFormat(language, options).format(number);
-  const withUnit = (number, options) => `${spoken(number, options)} ${label.unit}`.trim();
+  const withUnit = (number, options) => `${spoken(number, options)}\u00a0${label.unit}`.trim();
 
   const percent = (share) => {
     const options = { style: "percent", maximumFractionDigits: 1 };
@@ -23,9 +23,7 @@
   // Problems: beside a field, or in the form's own place.
 
   const mark = (field, text) => {
-    const place = part(`${field.id}-error`);
-    place.textContent = text;
-    place.removeAttribute("lang");
+    part(`${field.id}-error`).textContent = text;
     if (text) field.setAttribute("aria-invalid", "true");
     else field.removeAttribute("aria-invalid");
   };
@@ -62,8 +60,8 @@
   const explain = (problem, fields, place) => {
     const target = fields.find(({ at }) => at === problem.at);
     if (target) {
-      mark(target.field, refused(problem, target.name, target.title));
-      part(`${target.field.id}-error`).lang = "en";
+      const prefix = language === "en" ? "" : `${say("refused")} `;
+      mark(target.field, prefix + refused(problem, target.name, target.title));
       target.field.focus();
     } else if (problem.error) {
       complain(place, `${say("refused")} ${refused(problem, "", "")}`);
