@@ -108,6 +108,8 @@ class Phase(StrEnum):
     """The candidate answers by default; the old version stays warm."""
     RETURNING = "returning"
     """Back to stable has been decided and is not yet read back from the router."""
+    FINISHING = "finishing"
+    """A good end has been decided: the router takes one version for all, and the one left over is stopped."""
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"
     COMPLETED = "completed"
@@ -132,6 +134,7 @@ class RolloutState:
     """The split that was last ordered."""
     started_at_seconds: float = 0.0
     phase_since_seconds: float = 0.0
+    """When the present phase, or the present step in it, began; a step's longest wait runs from here."""
     step_since_seconds: float | None = None
     """When the router was first seen to run this step's split; None: not yet, so nothing counts."""
     baseline: Mapping[str, Counts] = field(default_factory=dict)
@@ -141,8 +144,22 @@ class RolloutState:
     """By gate: the natural logarithm of the e-value of all earlier steps, which later steps multiply on."""
     approved: bool = False
     """Whether a person has approved the present step."""
+    passed: bool = False
+    """Whether the present step's gates have passed once: what was proved stays so while a minimum or a person is waited for."""
     last_command: int = 0
     """The number of the last command taken."""
     reason: str = ""
     """Why it stands where it stands, in words."""
     ended_at_seconds: float | None = None
+    paused_phase: Phase | None = None
+    """PAUSED only: the phase that is held, and that `resume` goes back to."""
+    outcome: Phase | None = None
+    """RETURNING and FINISHING only: the phase that the rollout will end in."""
+    step_log_e_values: Mapping[str, float] = field(default_factory=dict)
+    """By gate: the logarithm earned since `baseline` as it was last judged, so that a counter that restarts cannot lose it."""
+    baselines: int = 0
+    """How many baselines were taken so far; judging by rates spends a smaller part of alpha on each."""
+    lost_since_seconds: float | None = None
+    """Since when evidence cannot be read; no wait counts meanwhile."""
+    unready_since_seconds: float | None = None
+    """Since when the candidate, once it had started, has no server that is ready."""

@@ -1,1 +1,1 @@
-"""The engine, pure: plan, judge, decide."""
+"""The engine, pure: plan what to do, judge the evidence, decide what follows; carrying it out is for the platforms."""

@@ -1,0 +1,240 @@
+"""The engine: decide(spec, state, evidence, now) -> (state, orders), with no clock and no memory of its own.
+
+It is level-triggered: an order is given as long as the evidence does not show that it has happened, so an order that was lost, or
+carried out by a process that died before it could say so, does no harm. The same three arguments always give the same answer; the
+state is stored before the orders are carried out, and is all that a restarted engine needs.
+
+    STARTING -> STEPPING (a weight, evidence, a verdict, the next weight) -> WATCHING -> FINISHING -> PROMOTED or COMPLETED
+        any of these, also PAUSED -> RETURNING -> ROLLED_BACK
+
+Promotion needs a verdict or a person, never a clock. A clock can only delay, or end a wait as the plan says; one that jumps back
+begins the running waits anew. Time without evidence does not count, so a lost source of evidence neither promotes nor rolls back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from canario.errors import PlanError
+from canario.model.evidence import Evidence
+from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVersion
+from canario.model.rollout import Phase, RolloutSpec, RolloutState
+from canario.model.split import Split
+from canario.model.verdict import Answer, Method, Verdict
+from canario.rollout.counting import ask, count, seen
+from canario.rollout.judge import judge
+from canario.rollout.moves import enter_step, next_step, settle, take_commands, time_out
+from canario.rollout.plan import lint
+from canario.rollout.steering import active_phase, runs, step_of, step_split, wanted_split
+from canario.rollout.words import seconds
+
+_NOT_JUDGED = Verdict(answer=Answer.UNKNOWN, reason="there is nothing to judge in this phase")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What follows from one look at the world: the state to store, then the orders to carry out, in this order."""
+
+    state: RolloutState
+    orders: tuple[Order, ...]
+    verdict: Verdict
+
+
+def begin(spec: RolloutSpec, rollout: str, stable: str, candidate: str, now_seconds: float) -> RolloutState:
+    """The first state of a rollout. Raises PlanError for a plan that cannot be honoured, or a candidate that is stable already."""
+    lint(spec)
+    if stable == candidate:
+        raise PlanError(
+            f"{candidate} answers already", at="candidate", hint="name another version: `canario list` shows them"
+        )
+    return RolloutState(
+        rollout=rollout,
+        stable=stable,
+        candidate=candidate,
+        started_at_seconds=now_seconds,
+        phase_since_seconds=now_seconds,
+        reason=f"{candidate} is starting",
+    )
+
+
+def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> Decision:
+    """Look once: the state that follows, the orders that are open, and the verdict that led there.
+
+    A state that has ended answers with its Conclude for ever, as nothing in the evidence shows that it was carried out.
+    """
+    verdict = _NOT_JUDGED
+    if not state.phase.has_ended:
+        state = take_commands(spec, _no_later_than(state, now_seconds), evidence, now_seconds)
+    if state.phase in (Phase.RETURNING, Phase.FINISHING):
+        state = _settle(state, evidence, now_seconds)
+    elif active_phase(state) is Phase.STARTING:
+        state = _start(spec, state, evidence, now_seconds)
+    elif not state.phase.has_ended:
+        state, verdict = _proceed(spec, state, evidence, now_seconds)
+    split = _split_to_ask(spec, state, evidence)
+    if split is not None:
+        state = ask(state, split)
+    return Decision(state=state, orders=_orders(state, evidence, split), verdict=verdict)
+
+
+def _no_later_than(state: RolloutState, now_seconds: float) -> RolloutState:
+    """The state on a clock that may have jumped back: no wait began in the future."""
+
+    def past(moment: float | None) -> float | None:
+        return None if moment is None else min(moment, now_seconds)
+
+    return replace(
+        state,
+        phase_since_seconds=min(state.phase_since_seconds, now_seconds),
+        step_since_seconds=past(state.step_since_seconds),
+        lost_since_seconds=past(state.lost_since_seconds),
+        unready_since_seconds=past(state.unready_since_seconds),
+    )
+
+
+def _start(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
+    """Wait until the candidate has as many ready servers as stable, or after the longest start at least one."""
+    failure = evidence.failures.get(state.candidate, "")
+    ready, enough = evidence.ready.get(state.candidate, 0), max(1, evidence.ready.get(state.stable, 0))
+    waited_seconds = now_seconds - state.phase_since_seconds
+    if failure:
+        return settle(state, Phase.ROLLED_BACK, now_seconds, f"rolled back: {state.candidate} cannot start: {failure}")
+    if state.phase is Phase.PAUSED:
+        return state
+    if ready >= enough or (ready and waited_seconds > spec.start_seconds):
+        return enter_step(
+            spec, state, state.step_index, now_seconds, f"{state.candidate} is ready ({ready} of {enough} servers)"
+        )
+    if waited_seconds > spec.start_seconds:
+        why = f"rolled back: {state.candidate} has no ready server after {seconds(waited_seconds)}"
+        return settle(state, Phase.ROLLED_BACK, now_seconds, why)
+    return state
+
+
+def _proceed(
+    spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float
+) -> tuple[RolloutState, Verdict]:
+    """Count, judge and go on, back, or nowhere: a step, the watch, or one of them held."""
+    state = count(spec, state, evidence, wanted_split(spec, state, evidence), now_seconds)
+    verdict = judge(spec, state, evidence, now_seconds)
+    state = _remember_earned(state, verdict)
+    if verdict.answer is Answer.FAIL:
+        return settle(state, Phase.ROLLED_BACK, now_seconds, f"rolled back: {verdict.reason}"), verdict
+    state = _mark_readiness(state, evidence, now_seconds)
+    absence = _absence(spec, state, evidence, now_seconds)
+    if absence:
+        return settle(state, Phase.ROLLED_BACK, now_seconds, f"rolled back: {absence}"), verdict
+    if state.phase is Phase.STEPPING:
+        return _step(spec, state, verdict, now_seconds), verdict
+    if state.phase is Phase.WATCHING and _watch_is_over(spec, state, evidence, now_seconds):
+        why = verdict.reason if spec.watch_seconds else f"{state.candidate} answers everybody, and no watch is planned"
+        return settle(state, Phase.PROMOTED, now_seconds, f"promoted: {why}"), verdict
+    return state, verdict
+
+
+def _remember_earned(state: RolloutState, verdict: Verdict) -> RolloutState:
+    """The state with what each gate has earned since the baseline, so that it outlives the counters."""
+    earned = {
+        gate.gate.value: gate.log_e_value - state.log_e_values.get(gate.gate.value, 0.0)
+        for gate in verdict.gates
+        if gate.method is not Method.NONE
+    }
+    return replace(state, step_log_e_values=earned) if earned else state
+
+
+def _mark_readiness(state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
+    """Since when the candidate alone is not ready; an outage of both is not its fault."""
+    candidate_ready, stable_ready = (evidence.ready.get(version, 0) > 0 for version in (state.candidate, state.stable))
+    if candidate_ready or not stable_ready:
+        return replace(state, unready_since_seconds=None)
+    return state if state.unready_since_seconds is not None else replace(state, unready_since_seconds=now_seconds)
+
+
+def _absence(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> str:
+    """Why a candidate that is not ready will not be waited for any longer, in words; empty: wait."""
+    if state.unready_since_seconds is None:
+        return ""
+    failure = evidence.failures.get(state.candidate, "")
+    if failure:
+        return f"{state.candidate} cannot start again: {failure}"
+    absent_seconds = now_seconds - state.unready_since_seconds
+    return (
+        f"{state.candidate} has no ready server for {seconds(absent_seconds)}"
+        if absent_seconds > spec.start_seconds
+        else ""
+    )
+
+
+def _step(spec: RolloutSpec, state: RolloutState, verdict: Verdict, now_seconds: float) -> RolloutState:
+    """The next step once the gates have passed; otherwise hold, and after the longest wait do as the plan says."""
+    step = step_of(spec, state)
+    if verdict.answer is Answer.PASS and not state.passed:
+        state = replace(state, passed=True, reason=f"{state.candidate} passed {verdict.reason}")
+    if state.lost_since_seconds is not None:
+        return state
+    if state.passed:
+        # From here only a minimum or a person is waited for. A person who sleeps is no reason to throw a good release back.
+        counted_seconds = -1.0 if state.step_since_seconds is None else now_seconds - state.step_since_seconds
+        may_go_on = counted_seconds >= step.minimum_seconds and (state.approved or not step.approval)
+        return next_step(spec, state, now_seconds, state.reason) if may_go_on else state
+    waited_seconds = now_seconds - state.phase_since_seconds
+    if waited_seconds > step.longest_seconds:
+        return time_out(spec, state, now_seconds, f"no answer after {seconds(waited_seconds)}: {verdict.reason}")
+    return state
+
+
+def _watch_is_over(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> bool:
+    """Whether the promoted version was watched for long enough, and was seen to answer while it was."""
+    if spec.watch_seconds == 0:
+        return runs(evidence, state.asked) and state.asked == step_split(spec, state)
+    if state.step_since_seconds is None or state.lost_since_seconds is not None:
+        return False
+    answered = seen(state, evidence, state.candidate).requests
+    return (
+        now_seconds - state.step_since_seconds >= spec.watch_seconds
+        and answered >= step_of(spec, state).minimum_requests
+    )
+
+
+def _kept_and_dropped(state: RolloutState) -> tuple[str, str]:
+    """The version that stays and the one that goes, once the outcome is decided."""
+    both = (state.stable, state.candidate)
+    return both[::-1] if Phase.PROMOTED in (state.outcome, state.phase) else both
+
+
+def _settle(state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
+    """The end, once the router runs one version for all and the other has stopped."""
+    kept, dropped = _kept_and_dropped(state)
+    if state.outcome is None or not runs(evidence, Split(stable=kept)):
+        return state
+    if dropped in evidence.running or evidence.ready.get(dropped, 0):
+        return state
+    return replace(state, phase=state.outcome, ended_at_seconds=now_seconds)
+
+
+def _split_to_ask(spec: RolloutSpec, state: RolloutState, evidence: Evidence) -> Split | None:
+    """The split that the router should run now; None: leave it as it is."""
+    if state.phase.has_ended or active_phase(state) is Phase.STARTING:
+        return None
+    if state.outcome is None:
+        return wanted_split(spec, state, evidence)
+    kept, dropped = _kept_and_dropped(state)
+    if evidence.ready.get(kept, 0):
+        return Split(stable=kept)
+    if state.outcome is Phase.PROMOTED and evidence.ready.get(dropped, 0):
+        return Split(stable=state.stable, candidate=state.candidate)
+    return None
+
+
+def _orders(state: RolloutState, evidence: Evidence, split: Split | None) -> tuple[Order, ...]:
+    """What the evidence does not show to have happened yet."""
+    kept, dropped = _kept_and_dropped(state)
+    if state.phase.has_ended:
+        return (Conclude(phase=state.phase, stable=kept, reason=state.reason),)
+    needed = (kept,) if state.outcome else (state.stable, state.candidate)
+    orders: list[Order] = [StartVersion(version=version) for version in needed if not evidence.ready.get(version, 0)]
+    if split is not None and not runs(evidence, split):
+        orders.append(SetSplit(split=split))
+    if state.outcome and dropped in evidence.running and runs(evidence, Split(stable=kept)):
+        orders.append(StopVersion(version=dropped))
+    return tuple(orders)
