@@ -1,0 +1,110 @@
+"""Answer columns with predictions and log them before the answer leaves; the one way to the kernel for every protocol."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canario.errors import Unavailable
+from canario.feedback.log import PredictionLog
+from canario.kernel.kernel import Columns, Kernel
+from canario.kernel.predictions import Predictions
+from canario.model.card import Card, ColumnKind
+from canario.model.feedback import Prediction, Value
+from canario.model.version import VersionName
+
+_SAFE_REQUEST = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+REQUEST_HEADER = "x-request-id"
+SHADOW_HEADER = "x-canario-shadow"
+"""What the router adds to a copied request; a gRPC server cannot see the host."""
+SHADOW_SUFFIX = "-shadow"
+"""What Envoy appends to the host of a copied request."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the request's id, and whether it is a copy whose answer nobody sees."""
+
+    request: str
+    shadow: bool
+
+
+def caller_of(header: Callable[[str], str]) -> Caller:
+    """The caller by the request's headers, "" for one that is absent; an id that is absent or unsafe is replaced."""
+    request = header(REQUEST_HEADER)
+    safe = request if _SAFE_REQUEST.fullmatch(request) else secrets.token_hex(12)
+    is_shadow = header(SHADOW_HEADER) != "" or header("host").partition(":")[0].endswith(SHADOW_SUFFIX)
+    return Caller(safe, is_shadow)
+
+
+class Answering:
+    """A loaded version that answers."""
+
+    def __init__(self, name: VersionName, card: Card, kernel: Kernel) -> None:
+        self.name = name
+        self.card = card
+        self.kernel = kernel
+        self.log: PredictionLog | None = None
+        """Where answers are written; None until the version is warm."""
+
+    def answer(self, columns: Columns, caller: Caller) -> Predictions:
+        """Predictions for the columns, already logged once the version is warm. Raises KernelError when the model itself fails."""
+        predictions = self.kernel.predict(columns)
+        if self.log is None:
+            return predictions
+        try:
+            self.log.append(self._rows(columns, predictions, caller))
+        except Unavailable:
+            # A full disk must not take the model down; quality is then judged on fewer rows, which holds a rollout.
+            logger.exception("predictions are answered without being logged")
+        return predictions
+
+    def prediction_prefix(self, caller: Caller) -> str:
+        """What the ids of a request's predictions begin with; the row's number follows: `<tag>.<request>.<row>`."""
+        return f"{self.name.tag}.{caller.request}."
+
+    def _rows(self, columns: Columns, predictions: Predictions, caller: Caller) -> list[Prediction]:
+        now = time.time()
+        names = self.card.column_names
+        cells = zip(*(_values(columns[column.name], column.kind) for column in self.card.columns), strict=True)
+        prefix = self.prediction_prefix(caller)
+        labels, scores = predictions.labels.tolist(), predictions.scores.tolist()
+        return [
+            Prediction(
+                prediction=f"{prefix}{row}",
+                request=caller.request,
+                row=row,
+                model=self.name.model,
+                version=self.name.tag,
+                at_seconds=now,
+                label=labels[row],
+                score=scores[row],
+                shadow=caller.shadow,
+                values=dict(zip(names, values, strict=True)),
+            )
+            for row, values in enumerate(cells)
+        ]
+
+
+def _values(column: NDArray[Any], kind: ColumnKind) -> list[Value]:
+    """A column as JSON would carry it, null where it is empty."""
+    cells: list[Value] = column.tolist()
+    if kind is ColumnKind.CATEGORY:
+        return [cell or None for cell in cells]
+    if column.dtype == np.float64:
+        cells = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
+        if kind in (ColumnKind.INTEGER, ColumnKind.BOOLEAN):
+            whole = bool if kind is ColumnKind.BOOLEAN else int
+            return [None if cell is None else whole(cell) for cell in cells]
+    return cells

@@ -1,0 +1,127 @@
+"""The REST face: every route of a served version, as functions from a whole request to a response."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from canario.errors import Unavailable, UnsupportedMedia
+from canario.serving.http import JSON, Request, Response, error_response, json_response
+from canario.serving.infer_json import HEADER_LENGTH, InferRequest
+from canario.serving.metadata import model_metadata, server_metadata
+from canario.serving.metrics import CONTENT_TYPE
+from canario.serving.served import ServedVersion
+from canario.serving.truths import read_truth
+
+OCTETS = b"application/octet-stream"
+
+
+class Work(Enum):
+    """What answering takes."""
+
+    LIGHT = auto()
+    MODEL = auto()
+    DISK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path."""
+
+    name: str
+    """What metrics call it."""
+    handler: Callable[[Request], Response]
+    work: Work = Work.LIGHT
+
+
+Routes = Mapping[str, Mapping[str, Route]]
+"""By path, then by method."""
+
+
+class Rest:
+    """The handlers; each raises CanarioError for what does not fit."""
+
+    def __init__(self, served: ServedVersion) -> None:
+        self._served = served
+        self._model = json_response(model_metadata(served.record, served.tensors))
+        self._server = json_response(server_metadata())
+
+    def routes(self) -> Routes:
+        """All of them; the paths of the protocol are fixed, because a process serves one version."""
+        model = f"/v2/models/{self._served.name.model}"
+        version = f"{model}/versions/{self._served.name.tag}"
+        metadata = Route("metadata", lambda _: self._model)
+        ready = Route("ready", self._ready)
+        infer = Route("infer", self.infer, Work.MODEL)
+        table: dict[str, dict[str, Route]] = {
+            "/livez": {"GET": Route("live", lambda _: json_response({"live": True}))},
+            "/readyz": {"GET": ready},
+            "/metrics": {"GET": Route("metrics", self._metrics)},
+            "/predict": {"POST": Route("predict", self.predict, Work.MODEL)},
+            "/feedback": {"POST": Route("feedback", self._feedback, Work.DISK)},
+            "/v2": {"GET": Route("metadata", lambda _: self._server)},
+            "/v2/health/live": {"GET": Route("live", lambda _: json_response({"live": True}))},
+            "/v2/health/ready": {"GET": ready},
+        }
+        for path in (model, version):
+            table[path] = {"GET": metadata}
+            table[f"{path}/ready"] = {"GET": ready}
+            table[f"{path}/infer"] = {"POST": infer}
+        return table
+
+    def _ready(self, _: Request) -> Response:
+        if self._served.is_draining:
+            return error_response(Unavailable("this server is about to stop", hint="ask another"))
+        return json_response({"ready": True})
+
+    def _metrics(self, _: Request) -> Response:
+        return Response(200, self._served.metrics.text(), CONTENT_TYPE)
+
+    def predict(self, request: Request) -> Response:
+        """Answer rows of named columns."""
+        _check_content_type(request, JSON)
+        served, caller = self._served, request.caller
+        predictions = served.answering.answer(served.rows.columns(request.body), caller)
+        prefix = served.answering.prediction_prefix(caller)
+        answers = zip(predictions.labels.tolist(), predictions.scores.tolist(), strict=True)
+        return json_response(
+            {
+                "model": served.name.model,
+                "version": served.name.tag,
+                "predictions": [
+                    {"label": label, "score": score, "prediction_id": f"{prefix}{row}"}
+                    for row, (label, score) in enumerate(answers)
+                ],
+            }
+        )
+
+    def infer(self, request: Request) -> Response:
+        """Answer tensors."""
+        _check_content_type(request, JSON, OCTETS, b"")
+        served, caller = self._served, request.caller
+        asked = InferRequest(served.tensors, request.body, request.headers.get(HEADER_LENGTH))
+        predictions = served.answering.answer(asked.columns, caller)
+        prefix = served.answering.prediction_prefix(caller)
+        body, json_bytes = asked.answer(served.tensors, served.name, predictions, prefix)
+        if json_bytes is None:
+            return Response(200, body)
+        return Response(200, body, OCTETS, ((HEADER_LENGTH, b"%d" % json_bytes),))
+
+    def _feedback(self, request: Request) -> Response:
+        _check_content_type(request, JSON)
+        feedback = read_truth(self._served.card, request.body, time.time())
+        received = self._served.truths.add(feedback)
+        return json_response({"prediction_id": feedback.prediction, "received": received})
+
+
+def _check_content_type(request: Request, *accepted: bytes) -> None:
+    sent = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if sent not in accepted:
+        words = " or ".join(name.decode() for name in accepted if name)
+        raise UnsupportedMedia(
+            f"content type {sent[:80].decode('latin-1')!r} is not accepted",
+            at="headers.Content-Type",
+            hint=f"send {words}",
+        )

@@ -1,0 +1,118 @@
+"""Rows of named columns, as `POST /predict` takes them: JSON to columns by types that are made from the card once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from canario.errors import InputError, TooLarge
+from canario.kernel.columns import dtype_of
+from canario.model.card import Card, Column, ColumnKind
+from canario.serving.checks import LARGEST_INTEGER, CardCheck, describe
+from canario.serving.limits import Limits
+
+_JSON_TYPES: dict[ColumnKind, Any] = {
+    ColumnKind.NUMBER: float,
+    ColumnKind.INTEGER: Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)],
+    ColumnKind.BOOLEAN: bool,
+    ColumnKind.CATEGORY: str,
+    ColumnKind.TEXT: str,
+}
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<at>.*)`)?", re.DOTALL)
+_FIELD = re.compile(r"field `(.*)`$", re.DOTALL)
+
+
+def reason_and_place(wrong: Exception) -> tuple[str, str]:
+    """Msgspec's message, parted into what is wrong and the path where, such as `[2].amount`."""
+    if isinstance(wrong, RecursionError):
+        return "it is nested too deeply", ""
+    found = _MESSAGE.fullmatch(str(wrong))
+    what, at = (found["what"], found["at"] or "") if found else (str(wrong), "")
+    member = _FIELD.search(what)
+    return what, f"{at}.{member[1]}" if member else at
+
+
+class RowsCodec:
+    """Reads one row or many; made once for a card."""
+
+    def __init__(self, card: Card, limits: Limits) -> None:
+        self._card = card
+        self._limits = limits
+        self._check = CardCheck(card)
+        row = msgspec.defstruct(
+            "Row",
+            [_field(index, column) for index, column in enumerate(card.columns)],
+            rename={f"c{index}": column.name for index, column in enumerate(card.columns)},
+            forbid_unknown_fields=True,
+            kw_only=True,
+            frozen=True,
+            gc=False,
+        )
+        self._members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        self._one = msgspec.json.Decoder(row)
+        self._many = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]  # made a line above, from the card
+        self._dtypes = [dtype_of(column) for column in card.columns]
+
+    def columns(self, body: bytes) -> dict[str, NDArray[Any]]:
+        """The columns of `{"rows": [{...}, ...]}` or of one row object. Raises InputError with the value's path."""
+        rows, prefix = self._rows(body)
+        values = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        columns = {
+            column.name: _array(column, cells, dtype)
+            for column, cells, dtype in zip(self._card.columns, values, self._dtypes, strict=True)
+        }
+        names = self._card.column_names
+        self._check(columns, lambda row, place: f"rows[{row}].{names[place]}" if prefix else names[place])
+        return columns
+
+    def _rows(self, body: bytes) -> tuple[Sequence[Any], str]:
+        try:
+            members = self._members.decode(body)
+        except (ValueError, RecursionError) as broken:
+            raise InputError(
+                f"the body is not a JSON object: {reason_and_place(broken)[0]}",
+                hint='send {"rows": [{...}]} or one row as an object',
+            ) from broken
+        prefix = "rows" if "rows" in members and "rows" not in self._card.column_names else ""
+        try:
+            rows = self._many.decode(members.pop(prefix)) if prefix else [self._one.decode(body)]
+        except (ValueError, RecursionError) as wrong:
+            self._refuse(wrong, prefix)
+        if members and prefix:
+            raise InputError(f"there is nothing beside rows but {next(iter(members))}", at=next(iter(members)))
+        if not rows:
+            raise InputError("there is no row", at=prefix, hint="send at least one")
+        if len(rows) > self._limits.most_rows:
+            raise TooLarge(
+                f"{len(rows)} rows are too many",
+                at=prefix,
+                hint=f"send at most {self._limits.most_rows} rows in one request",
+            )
+        return rows, prefix
+
+    def _refuse(self, wrong: Exception, prefix: str) -> NoReturn:
+        what, place = reason_and_place(wrong)
+        at = f"{prefix}{place}".removeprefix(".")
+        column = next((column for column in self._card.columns if f".{at}".endswith(f".{column.name}")), None)
+        hint = describe(column) if column else f"a row has: {', '.join(self._card.column_names)}"
+        raise InputError(f"{column.name}: {what}" if column else what, at=at, hint=hint) from wrong
+
+
+def _field(index: int, column: Column) -> tuple[Any, ...]:
+    kind: Any = _JSON_TYPES[column.kind]
+    if column.nullable:
+        return f"c{index}", kind | None, None
+    return f"c{index}", kind
+
+
+def _array(column: Column, cells: tuple[Any, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind == "O":
+        words = np.empty(len(cells), dtype=object)
+        words[:] = ["" if cell is None else cell for cell in cells] if column.nullable else cells
+        return words
+    return np.array(cells, dtype=dtype)

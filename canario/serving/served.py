@@ -1,0 +1,115 @@
+"""A version, loaded: what the REST and gRPC faces share, and how the model's work is given its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from canario.adapters.homes import feedback_file, predictions_folder
+from canario.adapters.versions import prove, read_version
+from canario.errors import NotFound, Overloaded
+from canario.feedback.log import PredictionLog
+from canario.feedback.store import FeedbackStore
+from canario.kernel.load import load_kernel
+from canario.serving.answering import Answering
+from canario.serving.limits import Limits
+from canario.serving.metrics import Metrics
+from canario.serving.rows import RowsCodec
+from canario.serving.tensors import TensorsCodec
+
+T = TypeVar("T")
+
+QUICK_SECONDS = 0.001
+"""A model that answers one row faster than this may answer small requests in the event loop's own thread."""
+SMALL_BODY_BYTES = 16 * 1024
+"""A request of at most this size, some tens of rows, is small."""
+
+
+class ServedVersion:
+    """One version, proved and loaded. Raises CanarioError, saying why, when it cannot be."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.folder = folder
+        self.limits = limits
+        version = read_version(folder)
+        prove(version)
+        self.record = version.record
+        self.name = version.record.name
+        self.card = version.card()
+        self.rows = RowsCodec(self.card, limits)
+        self.tensors = TensorsCodec(self.card, limits)
+        self.metrics = Metrics(self.record, self.card)
+        self.truths = FeedbackStore(feedback_file(self.name.model))
+        self.answering = Answering(self.name, self.card, load_kernel(version))
+        self.turns = Turns(limits.most_waiting, self.metrics.waiting.set)
+        self.is_draining = False
+        """Whether the process is about to stop: it still answers, and says that it is not ready."""
+
+    def begin_logging(self) -> None:
+        """From now on answers are predictions that somebody relies on."""
+        self.answering.log = PredictionLog(predictions_folder(self.name.model))
+
+    def close(self) -> None:
+        """Let go of files and threads."""
+        self.turns.close()
+        if self.answering.log is not None:
+            self.answering.log.close()
+        self.truths.close()
+
+    def check_name(self, model: str, version: str) -> None:
+        """Raises NotFound when this server does not have that model or version; an empty version is any."""
+        if model != self.name.model:
+            raise NotFound(f"there is no model {model[:60]!r}", at="model_name", hint=f"this server has {self.name}")
+        if version not in ("", self.name.tag):
+            raise NotFound(
+                f"there is no version {version[:60]!r} of {model}",
+                at="model_version",
+                hint=f"this server has {self.name}",
+            )
+
+
+class Turns:
+    """Who computes when.
+
+    A small request to a quick model is answered in the event loop's thread: passing it to another would take longer than
+    the answer. Everything else goes, one after the other, to the model's own thread, so that health checks and small
+    requests are never behind a large one. Only so many may wait there.
+    """
+
+    def __init__(self, most_waiting: int, tell: Callable[[float], None]) -> None:
+        self._most_waiting = most_waiting
+        self._tell = tell
+        self._waiting = 0
+        self._model_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._disk_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
+        self.is_quick = False
+        """Whether the model was seen to be quick, when it was warmed up."""
+
+    async def compute(self, size_bytes: int, work: Callable[[], T]) -> T:
+        """The result of the model's work for a request of that size. Raises Overloaded at once when too many wait."""
+        if self.is_quick and size_bytes <= SMALL_BODY_BYTES:
+            return work()
+        return await self._wait(self._model_thread, work)
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """The result of work that waits for the disk."""
+        return await self._wait(self._disk_thread, work)
+
+    def close(self) -> None:
+        """End the threads, after what they have begun."""
+        self._model_thread.shutdown()
+        self._disk_thread.shutdown()
+
+    async def _wait(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        if self._waiting >= self._most_waiting:
+            raise Overloaded("too many requests wait already", hint="try again in a second")
+        self._waiting += 1
+        self._tell(self._waiting)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, work)
+        finally:
+            self._waiting -= 1
+            self._tell(self._waiting)
