@@ -12,7 +12,8 @@ def percent(share: float) -> str:
 
 def points(difference: float) -> str:
     """A difference of shares (-1 to 1) in percentage points: 0.008 is `0.8 points`."""
-    return f"{_three_digits(difference * 100)} points"
+    figure = _three_digits(difference * 100)
+    return f"{figure} {'point' if figure == '1' else 'points'}"
 
 
 def seconds(duration_seconds: float) -> str:

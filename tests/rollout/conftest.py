@@ -123,11 +123,11 @@ class Rollout:
 
 @pytest.fixture(scope="session")
 def world() -> type[World]:
-    """Makes worlds: world(bad={"v2": 0.05})."""
+    """The class that makes worlds, such as one with bad={"v2": 0.05}."""
     return World
 
 
 @pytest.fixture(scope="session")
 def rollout() -> type[Rollout]:
-    """Makes rollouts: rollout(canary(), world())."""
+    """The class that makes rollouts of a plan in a world."""
     return Rollout
