@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from canario.errors import CanarioError
 from canario.kernel.columns import columns_from_frame
 from canario.kernel.compiled import LARGEST_MODEL_BYTES, OnnxKernel
-from canario.kernel.converters import NotConvertible
 from canario.kernel.estimator import EstimatorKernel
 from canario.kernel.export import export
 from canario.kernel.gate import depends_on_batch, differences
 from canario.kernel.kernel import rows_of
+from canario.kernel.nodes import NotConvertible
 from canario.model.card import Card
 from canario.model.version import KernelChoice, KernelKind
 

@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from canario.errors import IntegrityError, KernelError, NotFound, SignatureMismatch
-from canario.kernel.kernel import Columns, row_of, rows_of
+from canario.kernel.inputs import PROPERTY, Inputs, decode
+from canario.kernel.kernel import Columns, rows_from, rows_of
 from canario.kernel.predictions import Predictions, predictions_of
 from canario.model.card import Card, Task
 from canario.model.version import KernelChoice
 
 LARGEST_MODEL_BYTES = 512 * 1024 * 1024
 """A larger file is refused before it is read; a forest of 100 deep trees has about 10 MB."""
+
+LARGEST_RUN_VALUES = 4 * 1024 * 1024
+"""Larger batches are run in parts, so that the input tensors stay below 32 MB."""
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 """The sets of operators that a model may use: the two of the ONNX standard."""
@@ -33,41 +37,39 @@ class OnnxKernel:
         Raises IntegrityError when it is not a model that canario would have made, SignatureMismatch when its columns are
         not the card's.
         """
-        refuse_foreign(content)
+        self._inputs = _inputs_of(content)
+        self._inputs.check(card)
         self.choice = choice
         self._card = card
         try:
             self._session = ort.InferenceSession(content, _options(), providers=["CPUExecutionProvider"])
         except Exception as failed:
             raise IntegrityError(f"ONNX Runtime refuses the model: {_reason(failed)}") from failed
-        self._numeric = {column.name: column.kind.is_numeric for column in card.columns}
+        self._rows_a_run = max(1, LARGEST_RUN_VALUES // self._inputs.values_a_row)
         self._check_signature()
 
     def predict(self, columns: Columns) -> Predictions:
         """Answer one row or more. Raises KernelError with a short reason when ONNX Runtime fails."""
-        if not self.choice.row_by_row or rows_of(columns) == 1:
+        rows = rows_of(columns)
+        at_once = 1 if self.choice.row_by_row else self._rows_a_run
+        if rows <= at_once:
             return predictions_of(self._card, self._run(columns))
-        rows = [self._run(row_of(columns, row)) for row in range(rows_of(columns))]
-        return predictions_of(self._card, np.concatenate(rows))
+        parts = [self._run(rows_from(columns, start, start + at_once)) for start in range(0, rows, at_once)]
+        return predictions_of(self._card, np.concatenate(parts))
 
     def _run(self, columns: Columns) -> NDArray[np.float64]:
-        inputs = {
-            name: (columns[name].astype(np.float64, copy=False) if numeric else columns[name])[:, np.newaxis]
-            for name, numeric in self._numeric.items()
-        }
         try:
-            answers: NDArray[np.float64] = self._session.run(None, inputs)[0]
+            answers: NDArray[np.float64] = self._session.run(None, self._inputs.tensors(columns))[0]
         except Exception as failed:
             raise KernelError(f"the model failed: {_reason(failed)}") from failed
         return answers[:, 0] if self._card.label.task is Task.REGRESSION else answers
 
     def _check_signature(self) -> None:
-        wanted = {name: "tensor(double)" if numeric else "tensor(string)" for name, numeric in self._numeric.items()}
         found = {each.name: each.type for each in self._session.get_inputs()}
         answer = self._session.get_outputs()
         width = 1 if self._card.label.task is Task.REGRESSION else len(self._card.label.classes)
-        if found != wanted:
-            raise SignatureMismatch(f"the model's columns are {found}, the card's are {wanted}", at="columns")
+        if found != self._inputs.types:
+            raise IntegrityError(f"the model takes {found}, and says that it takes {self._inputs.types}")
         if [(each.type, each.shape[1:]) for each in answer] != [("tensor(double)", [width])]:
             raise SignatureMismatch(f"the model does not answer {width} numbers a row", at="label")
 
@@ -81,8 +83,8 @@ def load_onnx_kernel(path: Path, card: Card, choice: KernelChoice) -> OnnxKernel
     return OnnxKernel(path.read_bytes(), card, choice)
 
 
-def refuse_foreign(content: bytes) -> None:
-    """Raise IntegrityError for what canario never writes: data in other files, foreign operators, functions."""
+def _inputs_of(content: bytes) -> Inputs:
+    """What a model takes. Raises IntegrityError also for what canario never writes: foreign operators, files, functions."""
     try:
         model = ModelProto.FromString(content)
     except DecodeError as broken:
@@ -96,6 +98,8 @@ def refuse_foreign(content: bytes) -> None:
         for node in graph.node:
             if node.domain not in DOMAINS:
                 raise IntegrityError(f"the model uses {node.op_type} of the domain {node.domain!r}")
+    properties = {each.key: each.value for each in model.metadata_props}
+    return decode(properties.get(PROPERTY, ""))
 
 
 def _options() -> ort.SessionOptions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from canario.kernel.kernel import Columns, Kernel, rows_of
+from canario.kernel.kernel import Columns, Kernel, rows_from, rows_of
 from canario.kernel.predictions import Predictions
 from canario.model.card import Card, Task
 
@@ -42,7 +42,7 @@ def depends_on_batch(kernel: Kernel, columns: Columns) -> bool:
     whole = _bits(kernel.predict(columns))
     for size in (1, *BATCHES):
         for start in range(0, rows_of(columns), size):
-            part = {name: values[start : start + size] for name, values in columns.items()}
+            part = rows_from(columns, start, start + size)
             if _bits(kernel.predict(part)) != whole[start : start + size]:
                 return True
     return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from canario.kernel.predictions import Predictions
@@ -31,6 +30,11 @@ def rows_of(columns: Columns) -> int:
     return len(next(iter(columns.values())))
 
 
-def row_of(columns: Columns, row: int) -> dict[str, NDArray[np.generic]]:
+def row_of(columns: Columns, row: int) -> dict[str, NDArray[Any]]:
     """One row, as columns of length one."""
-    return {name: values[row : row + 1] for name, values in columns.items()}
+    return rows_from(columns, row, row + 1)
+
+
+def rows_from(columns: Columns, start: int, end: int) -> dict[str, NDArray[Any]]:
+    """The rows from one on and up to another, that one not included."""
+    return {name: values[start:end] for name, values in columns.items()}
