@@ -17,6 +17,8 @@ class ServedVersion:
     version: str
     """The Bento tag without the model, such as `v2`."""
     digest: str
+    folder: str
+    """The folder with the version's files, inside its Bento."""
     command: tuple[str, ...]
     """What starts one server of it; the platform adds where to listen."""
     environment: Mapping[str, str] = field(default_factory=dict)

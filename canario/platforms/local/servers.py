@@ -24,7 +24,7 @@ class LocalServers:
         self,
         platform: Path,
         processes: int,
-        served: Callable[[str], ServedVersion],
+        served: Callable[[str], ServedVersion | None],
         active_requests: Callable[[Endpoint], int],
     ) -> None:
         self._platform = platform
@@ -47,14 +47,15 @@ class LocalServers:
             mark = process.mark
             if mark.role is not Role.SERVER:
                 continue
+            served = self._served(mark.version)
             slots = self._slots.setdefault(mark.version, [])
             slot = next((slot for slot in slots if slot.number == mark.slot), None)
-            if slot is None:
-                slot = self._new_slot(mark.version, mark.slot)
-                slots.append(slot)
-            if slot.process is not None:
+            if served is None or (slot is not None and slot.process is not None):
                 process.send(signal.SIGTERM)
                 continue
+            if slot is None:
+                slot = ServerSlot(self._platform, served, mark.slot, self._prober)
+                slots.append(slot)
             slot.adopt(process, now)
             if mark.version not in self._wanted or mark.slot >= self._processes:
                 slot.leave(now)
@@ -69,12 +70,13 @@ class LocalServers:
         """Have the version's servers running; starting what runs changes nothing."""
         self._wanted.add(version)
         slots = self._slots.setdefault(version, [])
-        present = {slot.number for slot in slots if slot.stage in (Stage.COLD, Stage.READY)}
-        leaving = {slot.number for slot in slots} - present
-        for number in range(self._processes):
-            # A place whose last server still drains is filled once that server has gone.
-            if number not in present and number not in leaving:
-                slots.append(self._new_slot(version, number))
+        served = self._served(version)
+        for slot in slots:
+            slot.stay(time.monotonic())
+        # A place whose last server still ends is filled once that server has gone.
+        for number in sorted(set(range(self._processes)) - {slot.number for slot in slots}):
+            if served is not None:
+                slots.append(ServerSlot(self._platform, served, number, self._prober))
 
     def stop(self, version: str) -> None:
         """Drain and stop the version's servers; stopping what is stopped changes nothing."""
@@ -148,6 +150,3 @@ class LocalServers:
 
     def _all(self) -> list[ServerSlot]:
         return [slot for slots in self._slots.values() for slot in slots]
-
-    def _new_slot(self, version: str, number: int) -> ServerSlot:
-        return ServerSlot(self._platform, self._served(version), number, self._prober)

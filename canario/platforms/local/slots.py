@@ -33,8 +33,8 @@ COLD_SECONDS = 90.0
 LEAVE_SECONDS = 15.0
 """The longest that a leaving server is waited for while the router has requests to it; the router's own limit a request."""
 LEAST_LEAVE_SECONDS = 0.3
-DRAIN_SECONDS = 20.0
-"""From SIGTERM to SIGKILL."""
+DRAIN_SECONDS = 40.0
+"""From SIGTERM to SIGKILL; longer than a server itself waits for its last requests."""
 
 
 class Stage(Enum):
@@ -90,6 +90,11 @@ class ServerSlot:
         """Begin to stop: out of the endpoints first."""
         if self.stage in (Stage.COLD, Stage.READY):
             self._enter(Stage.LEAVING, now)
+
+    def stay(self, now: float) -> None:
+        """Take back a leave that has not become a stop yet."""
+        if self.stage is Stage.LEAVING:
+            self._enter(Stage.COLD, now)
 
     def tick(self, now: float, active_requests: Callable[[Endpoint], int]) -> None:
         """Go on by one look at the process and at its answers."""
@@ -176,5 +181,7 @@ class ServerSlot:
             http_port=http_port,
             grpc_port=grpc_port,
         )
-        ports = ("--host", LOOPBACK, "--http-port", str(http_port), "--grpc-port", str(grpc_port))
-        return launch((*self._served.command, *ports), mark, self._log, self._served.environment)
+        listen = ("--host", LOOPBACK, "--http-port", str(http_port), "--grpc-port", str(grpc_port))
+        # It is out of the router's endpoints before it is told to stop, so it need not wait to be noticed.
+        command = (*self._served.command, *listen, "--linger-seconds", "0")
+        return launch(command, mark, self._log, self._served.environment)

@@ -1,0 +1,119 @@
+"""The model's Envoy as a kept process, given its plan and read back; what a plan looks like to Envoy is for canario.router."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from canario.model.deployment import Deployment
+from canario.model.evidence import Counts
+from canario.model.split import Backend, Endpoint, RouterPlan, Split
+from canario.platforms.local.ending import stop
+from canario.platforms.local.keeper import KeptProcess
+from canario.platforms.local.processes import LOOPBACK, LocalProcess, Mark, Role, launch
+from canario.platforms.local.records import PlatformFiles
+from canario.router.folder import Router
+
+WARMING_SECONDS = 0.05
+"""How long one turn waits for Envoy to look at new servers; the next turn asks again."""
+_ACTIVE_REQUESTS = "http.clients.downstream_rq_active"
+QUIET_SECONDS = 10.0
+"""The longest that taking everything down waits for the last requests."""
+
+
+class LocalRouter:
+    """As canario.ports.rollout.Traffic wants it. A change of weights or servers never restarts Envoy."""
+
+    def __init__(
+        self, files: PlatformFiles, deployment: Deployment, backends: Callable[[Split], tuple[Backend, ...]]
+    ) -> None:
+        self._files = files
+        self._deployment = deployment
+        self._backends = backends
+        self._router = Router(files.router, deployment.admin_port)
+        self._kept = KeptProcess("the router", files.logs / "router.log", self._start)
+        self._written: RouterPlan | None = None
+
+    def adopt(self, found: Iterable[LocalProcess], now: float) -> None:
+        """Take over the Envoy that an earlier supervisor started; a second one is ended."""
+        routers = [process for process in found if process.mark.role is Role.ROUTER]
+        if routers:
+            self._kept.adopt(routers[0], now)
+        stop(routers[1:])
+
+    def ask(self, split: Split) -> None:
+        """Have Envoy run this split with the servers that are ready now. Raises RouterError if Envoy refuses it."""
+        plan = RouterPlan(
+            model=self._deployment.model,
+            port=self._deployment.port,
+            admin_port=self._deployment.admin_port,
+            split=split,
+            backends=self._backends(split),
+            latency_milliseconds=self._deployment.latency_milliseconds,
+        )
+        if plan != self._written and self._router.write(plan, WARMING_SECONDS):
+            self._written = plan
+
+    def actual(self) -> Split | None:
+        """The split that Envoy really runs; None if it cannot be read."""
+        return self._router.split()
+
+    def tick(self, now: float) -> None:
+        """Keep Envoy running; call after the first `ask`. Monotonic seconds."""
+        self._kept.tick(now)
+
+    def counts(self) -> Mapping[str, Counts] | None:
+        """By version: cumulative counts of first attempts, None if they cannot be read now."""
+        return self._router.counts()
+
+    def active_requests(self, endpoint: Endpoint) -> int:
+        """What a server has under way; a router that cannot be read sends nothing."""
+        return self._router.active_requests(endpoint) or 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._kept.process.pid if self._kept.process else None
+
+    @property
+    def failure(self) -> str:
+        return self._kept.failure
+
+    def _start(self) -> LocalProcess:
+        mark = Mark(platform=str(self._files.folder), role=Role.ROUTER)
+        return launch(self._router.command(), mark, self._files.logs / "router.log", {})
+
+
+def read_split(files: PlatformFiles, admin_port: int) -> Split | None:
+    """The split that a platform's Envoy runs, for who has no supervisor to ask."""
+    return Router(files.router, admin_port).split()
+
+
+def answers_clients(port: int) -> bool:
+    """Whether a client that asks at the router's port finds a ready server."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return _ask(port, "GET", "/readyz")[0] == http.client.OK
+    return False
+
+
+def drain(admin_port: int) -> None:
+    """Have Envoy send its clients away; returns when it has no more requests, or after a while."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        _ask(admin_port, "POST", "/drain_listeners?graceful&skip_exit")
+        deadline = time.monotonic() + QUIET_SECONDS
+        while time.monotonic() < deadline:
+            _, active = _ask(admin_port, "GET", f"/stats?filter=^{_ACTIVE_REQUESTS}$")
+            if int(active.rpartition(b":")[2] or 0) == 0:
+                return
+            time.sleep(0.05)
+
+
+def _ask(port: int, method: str, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2.0)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()

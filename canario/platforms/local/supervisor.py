@@ -1,0 +1,157 @@
+"""The control loop of one model on one machine: look, decide, write down, carry out; ten times a second, for as long as it is up.
+
+The data path never depends on it. SIGTERM ends this loop alone: servers and router go on with the last split, and the next
+supervisor adopts them. Only `down` stops everything.
+
+Each turn goes: requests and evidence are read, the decision is made, the journal is appended, the state is written, taken
+requests are forgotten, and only then is the world made to follow the state. A kill between any two of these leaves a state
+from which the next supervisor does the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from types import FrameType
+
+import msgspec
+
+from canario.errors import NotFound
+from canario.model.deployment import Deployment, Observation
+from canario.model.evidence import Evidence
+from canario.model.verdict import Verdict
+from canario.platforms.local.advance import Turn, advance, commands_among, take_requests
+from canario.platforms.local.ending import stop_everything
+from canario.platforms.local.envoy import drain
+from canario.platforms.local.lock import held_lock
+from canario.platforms.local.logs import bound_logs
+from canario.platforms.local.processes import Role, find_processes, free_port, is_free
+from canario.platforms.local.records import PlatformFiles
+from canario.platforms.local.world import World
+from canario.rollout.replay import entry_of
+
+PERIOD_SECONDS = 0.1
+HEARTBEAT_SECONDS = 0.5
+HOUSEKEEPING_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+def supervise(model: str) -> None:
+    """Run the loop until it is taken down or told to end by SIGTERM.
+
+    Raises Conflict, naming the other, when a supervisor runs already; NotFound when the model was never up.
+    """
+    files = PlatformFiles.of(model)
+    with held_lock(files.folder, model):
+        deployment = files.deployment()
+        if deployment is None:
+            raise NotFound(f"{model} was never up here", at=str(files.state), hint=f"`canario up {model}` brings it up")
+        supervisor = Supervisor(files, _with_a_free_admin_port(files, deployment))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, supervisor.end)
+        supervisor.run()
+
+
+class Supervisor:
+    """The loop; hold the platform's lock while it runs."""
+
+    def __init__(self, files: PlatformFiles, deployment: Deployment) -> None:
+        self._files = files
+        self._journal = files.journal
+        self._deployment = deployment
+        self._world = World(files, deployment)
+        self._ending = threading.Event()
+        self._verdict: Verdict | None = None
+        self._noted: tuple[object, ...] = ()
+        self._since_seconds = time.time()
+        self._last_error = ""
+        self._next_heartbeat = 0.0
+        self._next_housekeeping = 0.0
+
+    def end(self, number: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002 - a signal handler's own signature
+        """End after the present turn, leaving servers and router to themselves."""
+        self._ending.set()
+
+    def run(self) -> None:
+        """Turn after turn, until it is ended or all that was up is down."""
+        _log.info("supervising %s as process %d", self._deployment.model, os.getpid())
+        self._world.adopt(find_processes(self._files.folder))
+        while self._deployment.is_up and not self._ending.is_set():
+            began = time.monotonic()
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next turn is made: the servers need their keeper
+                _log.exception("this turn failed")
+                self._last_error = f"{type(error).__name__}: {error}"
+            self._show(began)
+            self._ending.wait(max(0.01, PERIOD_SECONDS - (time.monotonic() - began)))
+        self._world.close()
+        if not self._deployment.is_up:
+            stop_everything(self._files.folder, lambda: drain(self._deployment.admin_port))
+        _log.info("ended; %s", "servers and router go on" if self._deployment.is_up else "everything is down")
+
+    def _turn(self) -> None:
+        now_seconds = time.time()
+        requests = list(self._files.requests.waiting(self._deployment.last_request))
+        taken = take_requests(self._deployment, requests, now_seconds)
+        commands = commands_among(taken, requests)
+        evidence = self._world.look(taken, commands)
+        turn = advance(taken, evidence, now_seconds)
+        self._note(turn, evidence, now_seconds, took_commands=turn.deployment.last_request != taken.last_request)
+        if turn.deployment != self._deployment:
+            self._files.keep(turn.deployment)
+            self._deployment = turn.deployment
+        if requests:
+            self._files.requests.forget(up_to=self._deployment.last_request)
+        if self._deployment.is_up:
+            self._world.follow(self._deployment)
+        self._last_error = ""
+
+    def _note(self, turn: Turn, evidence: Evidence, now_seconds: float, *, took_commands: bool) -> None:
+        """Append to the journal when orders, phase, step or answer differ from the last note, or a command was taken."""
+        if turn.before is None or turn.decision is None:
+            self._noted, self._verdict = (), None
+            return
+        decision, self._verdict = turn.decision, turn.decision.verdict
+        state = decision.state
+        present = (state.rollout, state.phase, state.step_index, decision.verdict.answer, decision.orders)
+        if present != self._noted or took_commands:
+            entry = entry_of(0, turn.before.spec, turn.before.state, evidence, decision, now_seconds)
+            self._journal.append(msgspec.to_builtins(entry))
+            self._noted = present
+
+    def _show(self, now: float) -> None:
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT_SECONDS
+            self._files.show(
+                Observation(
+                    pid=os.getpid(),
+                    at_seconds=time.time(),
+                    since_seconds=self._since_seconds,
+                    router_pid=self._world.router_pid,
+                    actual=self._world.actual,
+                    servers=self._world.server_status(),
+                    verdict=self._verdict,
+                    last_error=self._last_error or self._world.last_error,
+                )
+            )
+        if now >= self._next_housekeeping:
+            self._next_housekeeping = now + HOUSEKEEPING_SECONDS
+            for folder in (self._files.logs, self._files.router):
+                bound_logs(folder)
+
+
+def _with_a_free_admin_port(files: PlatformFiles, deployment: Deployment) -> Deployment:
+    """The deployment; if no Envoy of ours holds the admin port and somebody else took it, with another."""
+    if is_free(deployment.admin_port) or any(
+        process.mark.role is Role.ROUTER for process in find_processes(files.folder)
+    ):
+        return deployment
+    moved = replace(deployment, admin_port=free_port((deployment.port,)))
+    files.keep(moved)
+    return moved

@@ -1,0 +1,123 @@
+"""What the control loop sees and moves: servers, router and labels in one place, each able to fail without the others."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from canario.adapters.versions import read_version
+from canario.model.deployment import Deployment, ServedVersion, ServerStatus
+from canario.model.evidence import Command, Evidence
+from canario.model.rollout import StrategyKind
+from canario.model.split import Backend, Endpoint, Split
+from canario.platforms.local.envoy import LocalRouter
+from canario.platforms.local.labels import LabelWatch
+from canario.platforms.local.processes import LocalProcess
+from canario.platforms.local.records import PlatformFiles
+from canario.platforms.local.servers import LocalServers
+
+IDLE_LOOK_SECONDS = 1.0
+"""How often the router is read while no rollout needs it."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class World:
+    """Everything of one model that runs on this machine."""
+
+    def __init__(self, files: PlatformFiles, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._servers = LocalServers(files.folder, deployment.processes, self._served, self._active_requests)
+        self._router = LocalRouter(files, deployment, self._backends)
+        label = read_version(Path(deployment.served[deployment.stable].folder)).card().label
+        self._labels = LabelWatch(deployment.model, label)
+        self._evidence = Evidence()
+        self._looked_at = 0.0
+        self._errors: dict[str, str] = {}
+
+    def adopt(self, found: Sequence[LocalProcess]) -> None:
+        """Take over what an earlier supervisor left; what nobody wants any more is drained."""
+        self._servers.adopt(found, self._deployment.wanted)
+        self._router.adopt(found, time.monotonic())
+
+    def look(self, deployment: Deployment, commands: tuple[Command, ...]) -> Evidence:
+        """One look at everything. What cannot be read now is unknown; the rest is still seen."""
+        now = time.monotonic()
+        rollout = deployment.rollout
+        is_shadow = rollout is not None and rollout.spec.strategy is StrategyKind.SHADOW
+        pair = (rollout.state.stable, rollout.state.candidate) if rollout and is_shadow else None
+        self._attempt("labels", lambda: self._labels.tick(now, pair), None)
+        if rollout is not None or now - self._looked_at >= IDLE_LOOK_SECONDS:
+            self._looked_at = now
+            counts = self._attempt("counts", self._router.counts, None)
+            self._evidence = Evidence(
+                counts=None if counts is None else self._labels.add_to(counts),
+                comparison=self._labels.comparison,
+                router_split=self._attempt("split", self._router.actual, None),
+                ready=self._servers.ready(),
+                running=self._servers.running(),
+                failures=self._servers.failures(),
+                commands=commands,
+            )
+        return self._evidence
+
+    def follow(self, deployment: Deployment) -> None:
+        """Move the world one step towards what the deployment wants; returns at once, and is called again and again."""
+        self._deployment = deployment
+        for version in deployment.wanted:
+            self._servers.start(version)
+        for version in self._servers.running():
+            if version not in deployment.wanted:
+                self._servers.stop(version)
+        self._attempt("servers", self._servers.tick, None)
+        # The router is told first whom it may ask, and only then started: it never runs without a plan.
+        self._attempt("router", lambda: self._router.ask(deployment.split), None)
+        self._attempt("envoy", lambda: self._router.tick(time.monotonic()), None)
+
+    def close(self) -> None:
+        """Stop looking; everything goes on as it is."""
+        self._servers.close()
+        self._labels.close()
+
+    @property
+    def router_pid(self) -> int | None:
+        return self._router.pid
+
+    @property
+    def actual(self) -> Split | None:
+        """The split that was last read back from the router."""
+        return self._evidence.router_split
+
+    @property
+    def last_error(self) -> str:
+        """What does not work now, in words; empty when everything does."""
+        return "; ".join([*self._errors.values(), *([self._router.failure] if self._router.failure else [])])
+
+    def server_status(self) -> tuple[ServerStatus, ...]:
+        return self._servers.status()
+
+    def _served(self, version: str) -> ServedVersion | None:
+        return self._deployment.served.get(version)
+
+    def _backends(self, split: Split) -> tuple[Backend, ...]:
+        return self._servers.backends(dict.fromkeys((split.stable, *self._deployment.wanted)))
+
+    def _active_requests(self, endpoint: Endpoint) -> int:
+        return self._router.active_requests(endpoint)
+
+    def _attempt(self, what: str, deed: Callable[[], T], otherwise: T) -> T:
+        """Do one thing; when it fails, say so once and go on: one broken part must not blind or stop the others."""
+        try:
+            outcome = deed()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
+            if what not in self._errors:
+                _log.exception("%s", what)
+            self._errors[what] = f"{what}: {error}"
+            return otherwise
+        self._errors.pop(what, None)
+        return outcome
