@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import grpc
 import grpc.aio
@@ -30,6 +30,9 @@ LONGEST_WAIT_SECONDS = 20.0
 MOST_IN_FLIGHT = 256
 """So many requests may wait at once; past that the client falls behind its rate and says so, and drops nothing."""
 CONNECTIONS_PER_PROTOCOL = 4
+
+
+Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[inference.ModelInferRequest, inference.ModelInferResponse]"
 
 
 @dataclass(slots=True)
@@ -139,7 +142,7 @@ class Traffic:
                 task.add_done_callback(under_way.discard)
             await asyncio.gather(*under_way)
         for channel in channels:
-            await channel.close()
+            await channel.close(grace=None)
 
     async def _ask_rest(self, client: httpx.AsyncClient, place: int) -> None:
         started = asyncio.get_running_loop().time()
@@ -155,7 +158,7 @@ class Traffic:
         whole = len(answer.get("predictions", ())) == 1
         self._count("REST", started, version=answer.get("version", ""), failure="" if whole else "REST half an answer")
 
-    async def _ask_grpc(self, call: grpc.aio.UnaryUnaryMultiCallable, place: int) -> None:
+    async def _ask_grpc(self, call: Call, place: int) -> None:
         started = asyncio.get_running_loop().time()
         try:
             response = await call(
