@@ -1,27 +1,65 @@
-"""The fixed part of the router: its port, its operator's port, what it counts and how it words its own errors."""
+"""The fixed part of the router: its port, its operator's port, and what it counts; who answers is for the routes."""
 
 from __future__ import annotations
 
 import math
 
 from canario.model.split import RouterPlan
-from canario.router.clusters import Document
-from canario.router.evidence import ATTEMPTS, SLOW
+from canario.router.clusters import HOST_METADATA, Document
+from canario.router.replies import local_replies
 
 STATISTICS = "canario"
-"""The prefix of the counters of attempts."""
+"""The prefix of the counters below."""
+ATTEMPTS = "attempts"
+"""Counter: first attempts that have ended."""
+SLOW = "slow"
+"""Counter: those of them that took as long as the objective or longer."""
+UNSERVED = "unserved"
+"""Counter: requests for which there was no server, so that no attempt was made."""
+SLOW_KEY = "canario.slow_milliseconds"
+"""The runtime value that holds the objective, so that another one needs no restart."""
+MOST_CONNECTIONS = 10_000
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 
+_TAGS = {
+    "route": "%ROUTE_NAME%",
+    "cluster": "%UPSTREAM_CLUSTER%",
+    "version": f"%UPSTREAM_METADATA({HOST_METADATA}:version)%",
+    "code": "%RESPONSE_CODE%",
+    "grpc": "%GRPC_STATUS_NUMBER%",
+    "flags": "%RESPONSE_FLAGS%",
+}
+"""What is known of an attempt when it has ended; what it means is for the evidence."""
 
-def bootstrap(plan: RouterPlan, routes: Document, clusters: Document) -> Document:
-    """The whole process; `routes` and `clusters` say where the moving parts are read from."""
+_FIRST: Document = {"header_filter": {"header": {"name": "x-envoy-attempt-count", "string_match": {"exact": "1"}}}}
+
+
+def bootstrap(plan: RouterPlan, routes: Document, sources: Document) -> Document:
+    """The whole process; `routes` and `sources` say where the moving parts are read from."""
+    monitor = "downstream_connections.v3.DownstreamConnectionsConfig"
     return {
         "node": {"id": "router", "cluster": plan.model},
         "admin": {"address": _address("127.0.0.1", plan.admin_port)},
         "static_resources": {"listeners": [_listener(plan, routes)]},
-        **clusters,
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": f"{_TYPE}.resource_monitors.{monitor}",
+                        "max_active_downstream_connections": MOST_CONNECTIONS,
+                    },
+                }
+            ]
+        },
+        **sources,
     }
+
+
+def slow_milliseconds(plan: RouterPlan) -> int:
+    """From how many whole milliseconds an attempt is slow; Envoy measures in whole ones."""
+    return math.ceil(plan.latency_milliseconds)
 
 
 def _address(host: str, port: int) -> Document:
@@ -29,20 +67,15 @@ def _address(host: str, port: int) -> Document:
 
 
 def _listener(plan: RouterPlan, routes: Document) -> Document:
+    manager = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": _connection_manager(plan, routes),
+    }
     return {
         "name": "clients",
         "address": _address(plan.listen_host, plan.port),
         "per_connection_buffer_limit_bytes": plan.longest_body_bytes,
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(plan, routes),
-                    }
-                ]
-            }
-        ],
+        "filter_chains": [{"filters": [manager]}],
     }
 
 
@@ -50,14 +83,21 @@ def _connection_manager(plan: RouterPlan, routes: Document) -> Document:
     return {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "clients",
+        # HTTP/1.1 and HTTP/2 without TLS on one port, told apart by their first bytes: REST and gRPC.
         "codec_type": "AUTO",
         "server_name": "canario",
+        # Clients are strangers: their x-envoy-* headers and their request ids are not taken over. A request id is
+        # part of every prediction's id, so two requests must never have the same one.
         "use_remote_address": True,
         "always_set_request_id_in_response": True,
         "normalize_path": True,
+        "request_headers_timeout": "10s",
+        "local_reply_config": local_replies(plan),
+        "access_log": [_counter(UNSERVED, _all({"response_flag_filter": {"flags": ["UH"]}}, _FIRST))],
         **routes,
         "http_filters": [
             {
+                # A request is held until it is whole: only so can it be refused as too large, or be sent again.
                 "name": "envoy.filters.http.buffer",
                 "typed_config": {
                     "@type": f"{_TYPE}.filters.http.buffer.v3.Buffer",
@@ -69,30 +109,20 @@ def _connection_manager(plan: RouterPlan, routes: Document) -> Document:
                 "typed_config": {
                     "@type": f"{_TYPE}.filters.http.router.v3.Router",
                     "suppress_envoy_headers": True,
-                    "upstream_log": _counting(plan),
+                    "upstream_log": [_counter(ATTEMPTS, _FIRST), _counter(SLOW, _all(_FIRST, _slow(plan)))],
                 },
             },
         ],
     }
 
 
-_TAGS = {
-    "route": "%ROUTE_NAME%",
-    "cluster": "%UPSTREAM_CLUSTER%",
-    "version": "%UPSTREAM_METADATA(canario:version)%",
-    "code": "%RESPONSE_CODE%",
-    "grpc": "%GRPC_STATUS_NUMBER%",
-    "flags": "%RESPONSE_FLAGS%",
-}
-"""What is known of an attempt when it has ended; evidence.py says what it means."""
+def _slow(plan: RouterPlan) -> Document:
+    objective = {"default_value": slow_milliseconds(plan), "runtime_key": SLOW_KEY}
+    return {"duration_filter": {"comparison": {"op": "GE", "value": objective}}}
 
 
-def _counting(plan: RouterPlan) -> list[Document]:
-    """One entry an attempt: of first attempts, all are counted, and once more those that took too long."""
-    first = {"header_filter": {"header": {"name": "x-envoy-attempt-count", "string_match": {"exact": "1"}}}}
-    late = {"default_value": math.ceil(plan.latency_milliseconds), "runtime_key": "canario.late_milliseconds"}
-    slow = {"and_filter": {"filters": [first, {"duration_filter": {"comparison": {"op": "GE", "value": late}}}]}}
-    return [_counter(ATTEMPTS, first), _counter(SLOW, slow)]
+def _all(*filters: Document) -> Document:
+    return {"and_filter": {"filters": list(filters)}}
 
 
 def _counter(name: str, which: Document) -> Document:

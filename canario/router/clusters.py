@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from canario.model.split import Endpoint, RouterPlan
 
@@ -36,14 +37,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class ClusterName:
-    """A cluster's name, `v2/grpc/trial`, in its parts."""
+    """A cluster's name, `v2/grpc/trial`, in its parts; whatever a version is called, it has two slashes."""
 
     version: str
     protocol: Protocol
     role: Role
 
     def __str__(self) -> str:
-        return f"{self.version}/{self.protocol}/{self.role}"
+        return f"{quote(self.version, safe='')}/{self.protocol}/{self.role}"
 
 
 def cluster_names(plan: RouterPlan) -> list[ClusterName]:
@@ -111,7 +112,7 @@ def _lb_endpoint(version: str, endpoint: Endpoint, protocol: Protocol) -> Docume
     port = endpoint.http_port if protocol is Protocol.REST else endpoint.grpc_port
     return {
         "endpoint": {"address": {"socket_address": {"address": endpoint.host, "port_value": port}}},
-        "metadata": {"filter_metadata": {HOST_METADATA: {"version": version}}},
+        "metadata": {"filter_metadata": {HOST_METADATA: {"version": quote(version, safe="")}}},
     }
 
 

@@ -9,15 +9,17 @@ from pathlib import Path
 import msgspec
 
 from canario.model.split import RouterPlan
-from canario.router.bootstrap import bootstrap
+from canario.router.bootstrap import SLOW_KEY, bootstrap, slow_milliseconds
 from canario.router.clusters import Document, cluster, cluster_names, load_assignment
 from canario.router.routes import ROUTES_NAME, route_configuration
 
 BOOTSTRAP_FILE = "bootstrap.json"
 ROUTES_FILE = "routes.json"
 CLUSTERS_FILE = "clusters.json"
+RUNTIME_FILE = "runtime.json"
 
-_TYPE = "type.googleapis.com/envoy.config"
+_TYPE = "type.googleapis.com/envoy"
+_RUNTIME_NAME = "canario"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,8 @@ class Configuration:
 
     bootstrap: bytes
     """Read at start only."""
+    runtime: Document
+    """Taken up at once."""
     routes: Document
     """Taken up at once."""
     clusters: dict[str, Document]
@@ -37,17 +41,18 @@ class Configuration:
 def configuration(plan: RouterPlan, folder: Path) -> Configuration:
     """The files of a plan; `folder` is where Envoy will find them."""
     names = cluster_names(plan)
-    source = _source(folder / ROUTES_FILE)
+    layer = {
+        "name": _RUNTIME_NAME,
+        "rtds_layer": {"name": _RUNTIME_NAME, "rtds_config": _source(folder / RUNTIME_FILE)},
+    }
+    routes = {"rds": {"route_config_name": ROUTES_NAME, "config_source": _source(folder / ROUTES_FILE)}}
+    sources = {
+        "dynamic_resources": {"cds_config": _source(folder / CLUSTERS_FILE)},
+        "layered_runtime": {"layers": [layer]},
+    }
     return Configuration(
-        bootstrap=msgspec.json.format(
-            msgspec.json.encode(
-                bootstrap(
-                    plan,
-                    {"rds": {"route_config_name": ROUTES_NAME, "config_source": source}},
-                    {"dynamic_resources": {"cds_config": _source(folder / CLUSTERS_FILE)}},
-                )
-            )
-        ),
+        bootstrap=msgspec.json.format(msgspec.json.encode(bootstrap(plan, routes, sources))),
+        runtime={"name": _RUNTIME_NAME, "layer": {SLOW_KEY: slow_milliseconds(plan)}},
         routes=route_configuration(plan),
         clusters={
             str(name): cluster(name)

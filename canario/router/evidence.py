@@ -1,77 +1,98 @@
-"""What the router's counters say of each version: requests, errors and slow answers of first attempts; keeping it is for the tally."""
+"""What the router's counters mean: requests, errors and slow answers of first attempts, a version; reading them is for the admin port.
+
+A first attempt is counted for the version that it was dealt to, whoever answered the client in the end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from urllib.parse import unquote
 
 from canario.adapters.envoy_admin import Sample
 from canario.model.evidence import Counts
-
-ATTEMPTS = "attempts"
-SLOW = "slow"
+from canario.router.bootstrap import SLOW, UNSERVED
+from canario.router.clusters import Role
+from canario.router.routes import SPLIT_ROUTE
 
 FAILING_GRPC_CODES = frozenset({"2", "4", "12", "13", "14", "15"})
-"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's failures."""
-CLIENT_FLAGS = frozenset({"DC", "DPE", "DR"})
-"""Envoy's response flags for what clients do: leave, speak nonsense, reset."""
+"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's failures, not the client's."""
+
+CountsByVersion = Mapping[str, Counts]
 
 
-def is_error(tags: Mapping[str, str]) -> bool:
-    """Whether a first attempt failed, from the tags of its counter.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """First attempts by version, kept apart by why they went there; cumulative."""
 
-    An attempt that was dealt to one version and answered by another failed: all servers of the first were out.
-    """
-    dealt = tags["cluster"].partition("/")[0]
-    if tags["version"] != dealt:
-        return True
-    flags = set(tags["flags"].split(",")) - {"-", ""}
-    if flags & CLIENT_FLAGS:
-        return False
-    code = int(tags["code"] or 0)
-    return bool(flags) or code >= 500 or code == 0 or tags["grpc"] in FAILING_GRPC_CODES
+    split: CountsByVersion = field(default_factory=dict)
+    """Dealt by the split: a random sample of the traffic, unless the split is sticky."""
+    named: CountsByVersion = field(default_factory=dict)
+    """The client asked for this version: no random sample, so no evidence for a judge."""
+    shadow: CountsByVersion = field(default_factory=dict)
+    """Copies that nobody waits for."""
 
+    def __add__(self, other: Seen) -> Seen:
+        return Seen(**{each.name: _sum(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)})
 
-def counts_of(samples: Iterable[Sample], route: str) -> dict[str, Counts]:
-    """By version: the first attempts of the requests that came by a route."""
-    tally: dict[str, list[int]] = {}
-    for sample in samples:
-        if sample.tags["route"] != route:
-            continue
-        figures = tally.setdefault(sample.tags["cluster"].partition("/")[0], [0, 0, 0])
-        failed = is_error(sample.tags)
-        if sample.name == ATTEMPTS:
-            figures[0] += sample.value
-            figures[1] += sample.value if failed else 0
-        elif sample.name == SLOW and not failed:
-            figures[2] += sample.value
-    return {
-        version: Counts(requests=requests, errors=errors, slow=slow)
-        for version, (requests, errors, slow) in tally.items()
-    }
+    def for_rollout(self) -> CountsByVersion:
+        """What a rollout is judged by: requests that the split dealt, and copies. A candidate gets one or the other."""
+        return _sum(self.split, self.shadow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Counts that outlive Envoy: what ended processes counted, and what the present one has counted so far."""
+    """What was seen, over restarts of Envoy: by processes that have ended, and by the present one so far."""
 
     process: str = ""
     """The name of the present process."""
-    before: Mapping[str, Counts] = field(default_factory=dict)
-    present: Mapping[str, Counts] = field(default_factory=dict)
+    before: Seen = field(default_factory=Seen)
+    present: Seen = field(default_factory=Seen)
 
-    def then(self, process: str, present: Mapping[str, Counts]) -> Tally:
+    def then(self, process: str, present: Seen) -> Tally:
         """The tally after one more look."""
         before = self.before if process == self.process else self.total()
         return Tally(process=process, before=before, present=present)
 
-    def total(self) -> dict[str, Counts]:
-        """By version, over all processes."""
-        return {
-            version: _sum(self.before.get(version, Counts()), self.present.get(version, Counts()))
-            for version in sorted({*self.before, *self.present})
-        }
+    def total(self) -> Seen:
+        return self.before + self.present
 
 
-def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(requests=one.requests + other.requests, errors=one.errors + other.errors, slow=one.slow + other.slow)
+def seen_in(samples: Iterable[Sample]) -> Seen:
+    """What one process has counted so far."""
+    seen: dict[str, dict[str, Counts]] = {"split": {}, "named": {}, "shadow": {}}
+    for sample in samples:
+        version, _, role = sample.tags["cluster"].split("/")
+        failed = is_error(sample)
+        if sample.name == SLOW:
+            counts = Counts(slow=0 if failed else sample.value)
+        else:
+            counts = Counts(requests=sample.value, errors=sample.value if failed else 0)
+        way = "shadow" if role == Role.SHADOW else "split" if sample.tags["route"] == SPLIT_ROUTE else "named"
+        seen[way] = _sum(seen[way], {unquote(version): counts})
+    return Seen(**seen)
+
+
+def is_error(sample: Sample) -> bool:
+    """Whether the attempts of a counter failed, by its tags.
+
+    Answered by another version than it was dealt to: an error, all servers of the first were out.
+    Neither status nor flag: the client left before there was an answer, which says nothing against the server.
+    """
+    tags = sample.tags
+    if sample.name == UNSERVED or tags["version"] != tags["cluster"].partition("/")[0]:
+        return True
+    broke_off = tags["flags"] not in ("", "-")
+    return broke_off or int(tags["code"] or 0) >= 500 or tags["grpc"] in FAILING_GRPC_CODES
+
+
+def _sum(one: CountsByVersion, other: CountsByVersion) -> dict[str, Counts]:
+    return {
+        version: Counts(
+            requests=sum(counts.requests for counts in both),
+            errors=sum(counts.errors for counts in both),
+            slow=sum(counts.slow for counts in both),
+        )
+        for version in sorted({*one, *other})
+        for both in [(one.get(version, Counts()), other.get(version, Counts()))]
+    }

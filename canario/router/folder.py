@@ -22,6 +22,7 @@ from canario.router.configuration import (
     BOOTSTRAP_FILE,
     CLUSTERS_FILE,
     ROUTES_FILE,
+    RUNTIME_FILE,
     Configuration,
     configuration,
     endpoints_file,
@@ -29,8 +30,8 @@ from canario.router.configuration import (
     standalone,
     version_of,
 )
-from canario.router.evidence import Tally, counts_of
-from canario.router.routes import SPLIT_METADATA, SPLIT_ROUTE
+from canario.router.evidence import Seen, Tally, seen_in
+from canario.router.routes import SPLIT_METADATA
 
 TALLY_FILE = "tally.json"
 LOG_FILE = "envoy.log"
@@ -57,13 +58,14 @@ class Router:
         if self._changes(wanted):
             validate(standalone(plan))
         self._write(BOOTSTRAP_FILE, wanted.bootstrap)
+        self._write(RUNTIME_FILE, resources("service.runtime.v3.Runtime", [wanted.runtime]))
         for name, document in wanted.endpoints.items():
-            self._write(endpoints_file(name), resources("endpoint.v3.ClusterLoadAssignment", [document]))
+            self._write(endpoints_file(name), resources("config.endpoint.v3.ClusterLoadAssignment", [document]))
         former = {} if self._runs(wanted.routes) else self._clusters_on_disk()
         self._write_clusters(former | wanted.clusters)
         if not self._are_warm(wanted.clusters, patience_seconds):
             return False
-        self._write(ROUTES_FILE, resources("route.v3.RouteConfiguration", [wanted.routes]))
+        self._write(ROUTES_FILE, resources("config.route.v3.RouteConfiguration", [wanted.routes]))
         return True
 
     def split(self) -> Split | None:
@@ -79,9 +81,14 @@ class Router:
         return None
 
     def counts(self) -> Mapping[str, Counts] | None:
-        """By version: the first attempts of requests that the split dealt, since the folder was made.
+        """By version: what a rollout is judged by, cumulative; None if it cannot be read now."""
+        seen = self.seen()
+        return None if seen is None else seen.for_rollout()
 
-        None if they cannot be read now. What is returned has been stored first: no later answer is smaller.
+    def seen(self) -> Seen | None:
+        """All first attempts since the folder was made; None if they cannot be read now.
+
+        It is stored before it is returned: no later answer is smaller, also if Envoy or its reader has died since.
         """
         try:
             process, samples = self._admin.counters(STATISTICS)
@@ -92,7 +99,7 @@ class Router:
             tally = read_record(Tally, path)
         except NotFound:
             tally = Tally()
-        later = tally.then(process, counts_of(samples, SPLIT_ROUTE))
+        later = tally.then(process, seen_in(samples))
         if later != tally:
             write_record(path, later)
         return later.total()
@@ -110,7 +117,7 @@ class Router:
 
     def _changes(self, wanted: Configuration) -> bool:
         """Whether a plan is not the one that is on disk; endpoints are addresses and need no proof."""
-        routes = resources("route.v3.RouteConfiguration", [wanted.routes])
+        routes = resources("config.route.v3.RouteConfiguration", [wanted.routes])
         known = self._clusters_on_disk()
         return (
             self._read(BOOTSTRAP_FILE) != wanted.bootstrap
@@ -146,7 +153,9 @@ class Router:
         return {entry["name"]: {key: value for key, value in entry.items() if key != "@type"} for entry in entries}
 
     def _write_clusters(self, clusters: Mapping[str, Document]) -> None:
-        self._write(CLUSTERS_FILE, resources("cluster.v3.Cluster", [clusters[name] for name in sorted(clusters)]))
+        self._write(
+            CLUSTERS_FILE, resources("config.cluster.v3.Cluster", [clusters[name] for name in sorted(clusters)])
+        )
         for leftover in self._folder.glob("endpoints.*.json"):
             if leftover.name not in {endpoints_file(name) for name in clusters}:
                 leftover.unlink()
