@@ -1,0 +1,19 @@
+"""A command of a person to the rollout that is under way; what follows from it is for the engine."""
+
+from __future__ import annotations
+
+import click
+
+from canario.cli.printing import say
+from canario.model.evidence import CommandKind
+
+reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
+
+
+def ask(model: str, kind: CommandKind, words: str, *, whole: bool = False, reason: str = "") -> None:
+    """Give the command and return once it has been taken. Raises Conflict when no rollout is under way."""
+    from canario.cli.platforms import actor, platform_of
+
+    platform = platform_of(model)
+    platform.send(kind, whole=whole, actor=actor(), reason=reason)
+    say(f"{platform.model}: told to {words}; `canario status {platform.model}` shows what came of it")

@@ -1,0 +1,53 @@
+"""`canario history`: the rollouts of a model, newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from canario.cli.documented import Documented
+from canario.cli.naming import running_argument
+from canario.cli.printing import Output, output_option, print_document, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from canario.model.deployment import PastRollout
+
+
+@click.command("history", cls=Documented, examples=["canario history fraud", "canario history --output json"])
+@running_argument
+@output_option
+def command(model: str, output: Output) -> None:
+    """List the rollouts that have ended, newest first."""
+    from canario.cli.platforms import platform_of
+
+    status = platform_of(model).status()
+    past = status.past[::-1]
+    print_document(output, past, lambda: _table(past))
+    if status.rollout:
+        say(f"{status.rollout.state.rollout} is under way: `canario status {status.model}`")
+    elif not past:
+        say(f"{status.model} has had no rollout yet; `canario rollout {status.model}:TAG` begins one")
+
+
+def _table(past: Sequence[PastRollout]) -> Table:
+    from canario.cli.figures import duration, local_time
+    from canario.cli.printing import table
+
+    drawn = table("rollout", "strategy", "stable", "candidate", "ended", "began", "took", "why")
+    for each in past:
+        drawn.add_row(
+            each.rollout,
+            each.strategy,
+            each.stable,
+            each.candidate,
+            each.phase,
+            local_time(each.started_at_seconds),
+            duration(each.ended_at_seconds - each.started_at_seconds),
+            each.reason,
+        )
+    return drawn

@@ -1,0 +1,31 @@
+"""`canario serve`: one version in one server process, without a router."""
+
+from __future__ import annotations
+
+import click
+
+from canario.cli.documented import Documented
+from canario.cli.naming import version_argument
+from canario.cli.printing import say
+
+PORT = click.IntRange(1, 65535)
+
+
+@click.command(
+    "serve",
+    cls=Documented,
+    examples=["canario serve fraud", "canario serve fraud:v2 --http-port 4000 --grpc-port 4001"],
+)
+@version_argument
+@click.option("--http-port", type=PORT, default=3000, show_default=True, help="Where REST and the form are answered.")
+@click.option("--grpc-port", type=PORT, default=3001, show_default=True, help="Where gRPC is answered.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+def command(version: str, http_port: int, grpc_port: int, host: str) -> None:
+    """Serve one version over REST and gRPC until Ctrl-C."""
+    from canario.adapters.versions import find_version, prove
+    from canario.serving.process import ServeOptions, serve
+
+    stored = find_version(version)
+    prove(stored)
+    say(f"{stored.record.name}: REST and form on http://{host}:{http_port}, gRPC on {host}:{grpc_port}; Ctrl-C ends it")
+    serve(ServeOptions(version_folder=stored.folder, host=host, http_port=http_port, grpc_port=grpc_port))

@@ -1,0 +1,166 @@
+"""A model on its platform drawn for a person: who answers, how far the rollout is, what each gate says, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from canario.cli.figures import age, clock_time, count, duration, percent
+from canario.cli.printing import pairs, table
+from canario.model.deployment import PastRollout, Rollout, Status
+from canario.model.journal import JournalEntry
+from canario.model.rollout import Phase
+from canario.model.split import Split
+from canario.model.verdict import Answer, GateVerdict
+from canario.rollout.steering import is_last, last_index, step_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MOMENTS_SHOWN = 8
+COLOURS = {Answer.PASS: "green", Answer.FAIL: "red", Answer.UNKNOWN: "yellow"}
+
+
+def status_page(status: Status, now_seconds: float) -> RenderableType:
+    """Everything about one model, from the address to the commands that make sense now."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [
+        _facts(status, now_seconds),
+        Text(),
+        _servers(status),
+    ]
+    if status.rollout and status.verdict and status.verdict.gates:
+        parts += [Text(), _gates(status.verdict.gates)]
+    parts += [Text(), _closing(status)]
+    return Group(*parts)
+
+
+def _facts(status: Status, now_seconds: float) -> RenderableType:
+    drawn = pairs()
+    drawn.add_row("model", status.model)
+    drawn.add_row("url", f"{status.url} (REST and gRPC)" if status.is_up else "not up")
+    rollout = status.rollout
+    if rollout:
+        drawn.add_row("rollout", f"{rollout.state.rollout}, {rollout.spec.strategy}")
+        drawn.add_row(
+            "phase", f"{rollout.state.phase}, for {duration(now_seconds - rollout.state.phase_since_seconds)}"
+        )
+        drawn.add_row("step", _step(rollout))
+    elif status.past:
+        drawn.add_row("last rollout", past_words(status.past[-1]))
+    if status.is_up and not status.is_supervised:
+        drawn.add_row("supervisor", "not running: the router goes on with the last split, and nothing is decided")
+    if status.last_error:
+        drawn.add_row("last error", status.last_error)
+    return drawn
+
+
+def _step(rollout: Rollout) -> str:
+    """`2 of 3, 50 %`, with what it waits for; the last leg is the watch."""
+    spec, state = rollout.spec, rollout.state
+    total = last_index(spec) + 1
+    if is_last(spec, state):
+        return f"{total} of {total}, the watch, for {duration(spec.watch_seconds)}"
+    step = step_of(spec, state)
+    words = (
+        f"{state.step_index + 1} of {total}, {percent(step.weight_percent)}, {count(step.minimum_requests)} requests"
+    )
+    if step.minimum_seconds:
+        words += f", {duration(step.minimum_seconds)}"
+    if step.approval:
+        words += ", approved" if state.approved else ", needs `canario promote`"
+    return words
+
+
+def past_words(past: PastRollout) -> str:
+    """A rollout that has ended, in one line."""
+    return f"{past.rollout}: {past.candidate} over {past.stable}, {past.phase} {age(past.ended_at_seconds)} ago: {past.reason}"
+
+
+def moment(decision: JournalEntry) -> tuple[str, str, str, str, str]:
+    """A decision in five words or phrases: when, phase, the candidate's weight, verdict, reason."""
+    after = decision.after
+    weight = _share(after.candidate, after.asked) if after.asked else "-"
+    return clock_time(decision.at_seconds), after.phase, weight, decision.verdict.answer, after.reason
+
+
+def live_page(status: Status, recorded: Sequence[JournalEntry], now_seconds: float) -> RenderableType:
+    """The status, and below it what was decided last."""
+    from rich.console import Group
+    from rich.text import Text
+
+    drawn = table("time", "phase", "weight", "verdict", "why")
+    for decision in recorded[-MOMENTS_SHOWN:]:
+        drawn.add_row(*moment(decision))
+    return Group(status_page(status, now_seconds), Text(), drawn)
+
+
+def next_commands(status: Status) -> tuple[str, ...]:
+    """The commands that make sense now, the likeliest first."""
+    model, rollout = status.model, status.rollout
+    if not (status.is_up and status.is_supervised):
+        return (f"canario up {model}",)
+    if rollout is None:
+        back = (f"canario rollback {model}",) if status.past else ()
+        return (f"canario rollout {model}", *back, f"canario down {model}")
+    match rollout.state.phase:
+        case Phase.PAUSED:
+            return (f"canario resume {model}", f"canario promote {model}", f"canario abort {model}")
+        case Phase.WATCHING:
+            return (f"canario watch {model}", f"canario abort {model}")
+        case Phase.RETURNING | Phase.FINISHING:
+            return (f"canario watch {model}",)
+    step = step_of(rollout.spec, rollout.state)
+    approve = (f"canario promote {model}",) if step.approval and not rollout.state.approved else ()
+    return (*approve, f"canario watch {model}", f"canario pause {model}", f"canario abort {model}")
+
+
+def _servers(status: Status) -> RenderableType:
+    drawn = table("version", "role", "asked", "actual", "servers")
+    candidate = status.rollout.state.candidate if status.rollout else ""
+    versions = dict.fromkeys([status.stable, candidate, *(server.version for server in status.servers)])
+    for version in filter(None, versions):
+        role = {status.stable: "stable", candidate: "candidate"}.get(version, "leaving")
+        drawn.add_row(
+            version, role, _share(version, status.asked), _share(version, status.actual), _ready(version, status)
+        )
+    return drawn
+
+
+def _share(version: str, split: Split | None) -> str:
+    if split is None:
+        return "unknown"
+    if version == split.candidate:
+        return f"{percent(split.shadow_percent)} copied" if split.shadow_percent else percent(split.weight_percent)
+    return percent(100 - split.weight_percent) if version == split.stable else percent(0)
+
+
+def _ready(version: str, status: Status) -> str:
+    servers = [server for server in status.servers if server.version == version]
+    stages = Counter(server.stage for server in servers)
+    words = ", ".join(f"{number} {stage}" for stage, number in sorted(stages.items(), reverse=True)) or "none"
+    restarts = sum(server.restarts for server in servers)
+    failures = next((f"; {server.failure}" for server in servers if server.failure), "")
+    return words + (f", restarts: {restarts}" if restarts else "") + failures
+
+
+def _gates(gates: Sequence[GateVerdict]) -> RenderableType:
+    from rich.text import Text
+
+    drawn = table("gate", "answer", "needs", "why")
+    for gate in gates:
+        needs = f"about {gate.requests_needed} more" if gate.requests_needed else "-"
+        drawn.add_row(gate.gate, Text(gate.answer, style=COLOURS[gate.answer]), needs, gate.reason)
+    return drawn
+
+
+def _closing(status: Status) -> RenderableType:
+    drawn = pairs()
+    if status.rollout and status.rollout.state.reason:
+        drawn.add_row("why", status.rollout.state.reason)
+    for number, line in enumerate(next_commands(status)):
+        drawn.add_row("" if number else "next", line)
+    return drawn
