@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from canario.errors import CanarioError, NotFound, Overloaded, Unavailable
-from canario.serving.answering import REQUEST_HEADER, Caller, caller_of
+from canario.serving.answering import REQUEST_HEADER, caller_of
 from canario.serving.http import (
     Disconnected,
     Receive,
@@ -25,9 +25,11 @@ from canario.serving.http import (
 )
 from canario.serving.limits import Limits
 from canario.serving.metrics import Protocol
-from canario.serving.rest import Rest, Route, Routes, Work
+from canario.serving.pages import Pages
+from canario.serving.rest import Rest
+from canario.serving.routing import Route, Routes, Work
 from canario.serving.served import ServedVersion
-from canario.serving.warmup import warm_up
+from canario.serving.warmup import examples, warm_up
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +54,9 @@ class Application:
             served = ServedVersion(self._version_folder, self._limits)
             rest = Rest(served)
             warm_up(served, rest)
+            pages = Pages(served, examples(served, rest))
             served.begin_logging()
-            self._routes = rest.routes()
+            self._routes = {**rest.routes(), **pages.routes()}
             self._served = served
         return self._served
 
@@ -92,7 +95,8 @@ class Application:
                 response = route
             else:
                 name = route.name
-                response = await self._work(served, route, headers, caller, receive)
+                request = Request(headers, scope["query_string"], b"", caller)
+                response = await self._work(served, route, request, receive)
         except CanarioError as error:
             response = error_response(error, (_RETRY,) if isinstance(error, Overloaded) else ())
             if response.status >= 500 and not isinstance(error, Unavailable):
@@ -108,15 +112,13 @@ class Application:
         await send_response(send, response, *extra)
         served.metrics.count(Protocol.REST, name, response.status, time.perf_counter() - started)
 
-    async def _work(
-        self, served: ServedVersion, route: Route, headers: dict[bytes, bytes], caller: Caller, receive: Receive
-    ) -> Response:
+    async def _work(self, served: ServedVersion, route: Route, request: Request, receive: Receive) -> Response:
         if route.work is Work.LIGHT:
-            return route.handler(Request(headers, b"", caller))
-        body = await read_body(receive, headers, self._limits.longest_body_bytes)
-        work = partial(route.handler, Request(headers, body, caller))
+            return route.handler(request)
+        request.body = await read_body(receive, request.headers, self._limits.longest_body_bytes)
+        work = partial(route.handler, request)
         if route.work is Work.MODEL:
-            return await served.turns.compute(len(body), work)
+            return await served.turns.compute(len(request.body), work)
         return await served.turns.write(work)
 
     def _route(self, path: str, method: str) -> Route | Response:

@@ -21,11 +21,12 @@ HTML = b"text/html; charset=utf-8"
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """A request whose body has arrived whole."""
+    """A request; its body is filled in when it has arrived whole, for the routes that take one."""
 
     headers: dict[bytes, bytes]
+    query: bytes
     body: bytes
     caller: Caller
 

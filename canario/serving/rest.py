@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from canario.errors import Unavailable, UnsupportedMedia
 from canario.serving.http import JSON, Request, Response, error_response, json_response
 from canario.serving.infer_json import HEADER_LENGTH, InferRequest
 from canario.serving.metadata import model_metadata, server_metadata
 from canario.serving.metrics import CONTENT_TYPE
+from canario.serving.routing import Route, Routes, Work
 from canario.serving.served import ServedVersion
 from canario.serving.truths import read_truth
 
 OCTETS = b"application/octet-stream"
-
-
-class Work(Enum):
-    """What answering takes."""
-
-    LIGHT = auto()
-    MODEL = auto()
-    DISK = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One method of one path."""
-
-    name: str
-    """What metrics call it."""
-    handler: Callable[[Request], Response]
-    work: Work = Work.LIGHT
-
-
-Routes = Mapping[str, Mapping[str, Route]]
-"""By path, then by method."""
 
 
 class Rest:

@@ -99,8 +99,11 @@ class RowsCodec:
         what, place = reason_and_place(wrong)
         at = f"{prefix}{place}".removeprefix(".")
         column = next((column for column in self._card.columns if f".{at}".endswith(f".{column.name}")), None)
-        hint = describe(column) if column else f"a row has: {', '.join(self._card.column_names)}"
-        raise InputError(f"{column.name}: {what}" if column else what, at=at, hint=hint) from wrong
+        if column is None:
+            row = ", ".join(self._card.column_names)
+            raise InputError(what, at=at, hint=f"a row has: {row}") from wrong
+        reason = "is missing" if "missing required" in what else f"does not fit: {what}"
+        raise InputError(f"{column.name} {reason}", at=at, hint=describe(column)) from wrong
 
 
 def _field(index: int, column: Column) -> tuple[Any, ...]:

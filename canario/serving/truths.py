@@ -12,8 +12,8 @@ from canario.model.card import Card, Task
 from canario.model.feedback import Feedback
 from canario.serving.rows import reason_and_place
 
-_PREDICTION = re.compile(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_.-]{1,64}\.[0-9]{1,9}")
-_LONGEST_ID = 200
+ID_PATTERN = r"^[A-Za-z0-9_.-]+\.[A-Za-z0-9_.-]{1,64}\.[0-9]{1,9}$"
+LONGEST_ID_CHARACTERS = 200
 
 
 class _Truth(msgspec.Struct, forbid_unknown_fields=True):
@@ -21,6 +21,7 @@ class _Truth(msgspec.Struct, forbid_unknown_fields=True):
     truth: str | float
 
 
+_ID = re.compile(ID_PATTERN)
 _DECODER = msgspec.json.Decoder(_Truth)
 
 
@@ -31,7 +32,7 @@ def read_truth(card: Card, body: bytes, now_seconds: float) -> Feedback:
     except (ValueError, RecursionError) as wrong:
         what, at = reason_and_place(wrong)
         raise InputError(what, at=at.removeprefix("."), hint='send {"prediction_id": "...", "truth": ...}') from wrong
-    if len(sent.prediction_id) > _LONGEST_ID or not _PREDICTION.fullmatch(sent.prediction_id):
+    if len(sent.prediction_id) > LONGEST_ID_CHARACTERS or not _ID.fullmatch(sent.prediction_id):
         raise InputError(
             "this is not a prediction's id",
             at="prediction_id",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from canario.adapters.documents import read_record
 from canario.adapters.versions import WARMUP_FILE
 from canario.errors import CanarioError, KernelError
+from canario.feedback.store import Received
 from canario.kernel.columns import dtype_of
 from canario.kernel.kernel import Columns, row_of, rows_of
 from canario.serving import open_inference_pb2 as pb
@@ -57,17 +58,23 @@ def warmup_columns(served: ServedVersion) -> dict[str, NDArray[Any]]:
     return columns
 
 
+def examples(served: ServedVersion, rest: Rest) -> dict[str, tuple[bytes, bytes]]:
+    """By route: the body of a request with one of these rows, and of its answer."""
+    columns = row_of(warmup_columns(served), 0)
+    requests = {"predict": _predict_request(columns), "infer": _infer_request(served, columns)}
+    answers = {"predict": rest.predict(requests["predict"]), "infer": rest.infer(requests["infer"])}
+    label = msgspec.json.decode(answers["predict"].body)["predictions"][0]
+    truth = {"prediction_id": label["prediction_id"], "truth": label["label"]}
+    received = {"prediction_id": label["prediction_id"], "received": Received.NEW}
+    return {name: (requests[name].body, answers[name].body) for name in requests} | {
+        "feedback": (msgspec.json.encode(truth), msgspec.json.encode(received))
+    }
+
+
 def _walk(served: ServedVersion, rest: Rest, columns: Columns) -> None:
-    names = list(columns)
-    rows = zip(*(_cells(columns[name]) for name in names), strict=True)
-    body = msgspec.json.encode({"rows": [dict(zip(names, row, strict=True)) for row in rows]})
-    rest.predict(Request({b"content-type": JSON}, body, CALLER))
+    rest.predict(_predict_request(columns))
+    rest.infer(_infer_request(served, columns))
     tensors = _tensors(served, columns)
-    plain = [
-        {"name": spec.name, "datatype": spec.datatype, "shape": values.shape, "data": _cells(values.ravel())}
-        for spec, values in tensors
-    ]
-    rest.infer(Request({}, msgspec.json.encode({"inputs": plain}), CALLER))
     parts = [to_wire(values) for _, values in tensors]
     binary = [
         {
@@ -79,11 +86,25 @@ def _walk(served: ServedVersion, rest: Rest, columns: Columns) -> None:
         for (spec, values), part in zip(tensors, parts, strict=True)
     ]
     head = msgspec.json.encode({"inputs": binary, "parameters": {"binary_data_output": True}})
-    rest.infer(Request({HEADER_LENGTH: b"%d" % len(head)}, b"".join([head, *parts]), CALLER))
+    rest.infer(Request({HEADER_LENGTH: b"%d" % len(head)}, b"", b"".join([head, *parts]), CALLER))
     message = pb.ModelInferRequest(model_name=served.name.model, raw_input_contents=parts)
     for spec, values in tensors:
         message.inputs.add(name=spec.name, datatype=spec.datatype, shape=values.shape)
     infer(served, pb.ModelInferRequest.FromString(message.SerializeToString()), CALLER).SerializeToString()
+
+
+def _predict_request(columns: Columns) -> Request:
+    rows = zip(*(_cells(values) for values in columns.values()), strict=True)
+    body = msgspec.json.encode({"rows": [dict(zip(columns, row, strict=True)) for row in rows]})
+    return Request({b"content-type": JSON}, b"", body, CALLER)
+
+
+def _infer_request(served: ServedVersion, columns: Columns) -> Request:
+    inputs = [
+        {"name": spec.name, "datatype": spec.datatype, "shape": values.shape, "data": _cells(values.ravel())}
+        for spec, values in _tensors(served, columns)
+    ]
+    return Request({}, b"", msgspec.json.encode({"inputs": inputs}), CALLER)
 
 
 def _tensors(served: ServedVersion, columns: Columns) -> list[tuple[TensorSpec, NDArray[Any]]]:
