@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +33,7 @@ class Database:
         Raises Unavailable when the file cannot be opened or written now (then nothing has changed),
         IntegrityError when it is no database.
         """
-        with self._lock, self._translated():
-            connection = self._opened()
-            connection.execute("BEGIN IMMEDIATE")
+        with self._begun("BEGIN IMMEDIATE") as connection:
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -45,21 +44,44 @@ class Database:
 
     @contextlib.contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
-        """Read what is committed, without keeping anybody waiting. Raises as `transaction` does."""
-        with self._lock, self._translated():
-            yield self._opened()
+        """Read what is committed at one moment, without keeping anybody waiting. Raises as `transaction` does."""
+        with self._begun("BEGIN", "SELECT 1 FROM sqlite_schema") as connection:
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Let go of the file; a later use would open it again."""
         with self._lock:
             self._close()
 
+    @contextlib.contextmanager
+    def _begun(self, *statements: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            until = time.monotonic() + BUSY_SECONDS
+            while True:
+                try:
+                    connection = self._opened()
+                    for statement in statements:
+                        connection.execute(statement)
+                    break
+                except sqlite3.OperationalError as failed:
+                    if not _is_busy(failed) or time.monotonic() > until:
+                        self._close()
+                        raise
+                    if self._connection is not None and self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    # Where SQLite is built without usleep its own waiting looks once a second, and may never get its turn.
+                    time.sleep(0.001)
+            yield connection
+
     def _opened(self) -> sqlite3.Connection:
         # Somebody may have removed or replaced the file: what is written to a nameless file is lost without a word.
         if self._connection is None or self._file != self._present_file():
             self._close()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
@@ -100,8 +122,12 @@ class Database:
             ) from broken
 
 
+def _is_busy(failed: sqlite3.Error | OSError) -> bool:
+    return isinstance(failed, sqlite3.Error) and failed.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def _hint(failed: sqlite3.Error | OSError) -> str:
-    if isinstance(failed, sqlite3.Error) and failed.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+    if _is_busy(failed):
         return f"another process kept it for more than {BUSY_SECONDS:g} s: try again"
     if isinstance(failed, sqlite3.Error) and failed.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
         return "free space on that disk, then try again"
