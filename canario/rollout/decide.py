@@ -235,6 +235,6 @@ def _orders(state: RolloutState, evidence: Evidence, split: Split | None) -> tup
     orders: list[Order] = [StartVersion(version=version) for version in needed if not evidence.ready.get(version, 0)]
     if split is not None and not runs(evidence, split):
         orders.append(SetSplit(split=split))
-    if state.outcome and dropped in evidence.running and runs(evidence, Split(stable=kept)):
+    if state.outcome and split == Split(stable=kept) and runs(evidence, split) and dropped in evidence.running:
         orders.append(StopVersion(version=dropped))
     return tuple(orders)

@@ -27,6 +27,8 @@ class World:
     split: Split = field(default_factory=lambda: Split(stable="v1"))
     ready: dict[str, int] = field(default_factory=lambda: {"v1": 2})
     failures: dict[str, str] = field(default_factory=dict)
+    sleepers: set[str] = field(default_factory=set)
+    """Versions whose servers run and never become ready."""
     counts: dict[str, Counts] = field(default_factory=lambda: {"v1": Counts(requests=100_000, errors=90)})
     comparison: Comparison = field(default_factory=Comparison)
     flips: float = 0.0
@@ -54,7 +56,11 @@ class World:
         for order in orders:
             match order:
                 case StartVersion(version=version):
-                    self.ready[version] = 0 if version in self.failures else max(2, self.ready.get(version, 0))
+                    self.ready[version] = (
+                        0
+                        if version in self.failures or version in self.sleepers
+                        else max(2, self.ready.get(version, 0))
+                    )
                 case SetSplit(split=split):
                     self.split = split
                 case StopVersion(version=version):
