@@ -19,6 +19,8 @@ class ServedVersion:
     digest: str
     folder: str
     """The folder with the version's files, inside its Bento."""
+    start_in: str
+    """The folder in which the command is started, so that Python finds the Bento's own code first."""
     command: tuple[str, ...]
     """What starts one server of it; the platform adds where to listen."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from canario.adapters.versions import StoredVersion, find_version
-from canario.errors import Conflict, NotFound, Unavailable
+from canario.errors import Conflict, IntegrityError, NotFound, Unavailable
 from canario.model.deployment import Deployment, Status
 from canario.model.evidence import CommandKind
 from canario.model.journal import JournalEntry
@@ -151,21 +152,26 @@ class LocalPlatform:
             yield msgspec.convert(entry, JournalEntry)
 
     def down(self, progress: Progress = _silent) -> bool:
-        """Drain and stop everything, with or without a supervisor; False when nothing was up."""
-        deployment = self._files.deployment()
+        """Drain and stop everything, with or without a supervisor; False when nothing was up.
+
+        What runs is found by the mark that it carries, so this works also when the state cannot be read; such a state is
+        put aside.
+        """
+        deployment = self._readable()
         if not (deployment and deployment.is_up) and not find_processes(self._files.folder):
             return False
-        if is_held(self._files.folder):
-            progress("draining")
+        progress("draining")
+        if deployment and is_held(self._files.folder):
             self._files.requests.ask(TakeDown(), self._files.last_request)
             self._wait_for_the_end()
         stop(process for process in find_processes(self._files.folder) if process.mark.role is Role.SUPERVISOR)
         with held_lock(self._files.folder, self.model):
-            deployment = self._files.deployment()
-            if deployment is not None and deployment.is_up:
+            deployment = self._readable()
+            if deployment and deployment.is_up:
                 self._files.keep(taken_down(deployment, time.time()))
-            admin_port = deployment.admin_port if deployment else 0
-            stop_everything(self._files.folder, lambda: drain(admin_port))
+            if deployment is None:
+                self._files.put_state_aside()
+            stop_everything(self._files.folder, lambda: drain(deployment.admin_port) if deployment else None)
         return True
 
     def _first_version(self, version: StoredVersion | None, deployment: Deployment | None) -> StoredVersion:
@@ -250,6 +256,11 @@ class LocalPlatform:
                 hint=f"`canario up {self.model}` brings it up",
             )
         return deployment
+
+    def _readable(self) -> Deployment | None:
+        with contextlib.suppress(IntegrityError):
+            return self._files.deployment()
+        return None
 
     def _running(self) -> Deployment:
         """The deployment, with somebody there to take a request."""

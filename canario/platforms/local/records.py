@@ -64,6 +64,11 @@ class PlatformFiles:
         """Write the deployment, whole and durable before this returns."""
         write_record(self.state, deployment)
 
+    def put_state_aside(self) -> None:
+        """Keep a state that nobody can read, under another name, and be without one."""
+        with contextlib.suppress(FileNotFoundError):
+            self.state.rename(self.state.with_suffix(".unreadable"))
+
     def observation(self) -> Observation | None:
         """The supervisor's last heartbeat, None when there is none to read."""
         with contextlib.suppress(OSError, msgspec.DecodeError):

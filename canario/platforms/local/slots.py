@@ -184,4 +184,4 @@ class ServerSlot:
         listen = ("--host", LOOPBACK, "--http-port", str(http_port), "--grpc-port", str(grpc_port))
         # It is out of the router's endpoints before it is told to stop, so it need not wait to be noticed.
         command = (*self._served.command, *listen, "--linger-seconds", "0")
-        return launch(command, mark, self._log, self._served.environment)
+        return launch(command, mark, self._log, self._served.environment, Path(self._served.start_in))
