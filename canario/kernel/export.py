@@ -76,16 +76,17 @@ def _finished(converted: ModelProto, card: Card) -> ModelProto:
     output = converted.graph.output[-1]
     nodes = _needed(converted, output.name)
     inputs = _inputs(card, nodes)
+    nodes = [_joined_in_double(node, inputs) for node in nodes if node.op_type != TEXT_NODE]
+    used = {name for node in nodes for name in node.input}
     tensors = [(NUMBERS, TensorProto.DOUBLE, inputs.numbers), (WORDS, TensorProto.STRING, inputs.words)]
     splits = [
         helper.make_node("Split", [name], [*columns], axis=1, num_outputs=len(columns))
         for name, _, columns in tensors
-        if columns
+        if used.intersection(columns)
     ]
     tensors += [(text.tensor, TensorProto.DOUBLE, text.terms) for text in inputs.texts]
-    used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
-        [*splits, *(node for node in nodes if node.op_type != TEXT_NODE)],
+        [*splits, *nodes],
         card.name,
         [helper.make_tensor_value_info(name, kind, [None, len(of)]) for name, kind, of in tensors if of],
         [output],
@@ -103,6 +104,17 @@ def _finished(converted: ModelProto, card: Card) -> ModelProto:
     )
     helper.set_model_props(model, {PROPERTY: encode(inputs)})
     return model
+
+
+def _joined_in_double(node: NodeProto, inputs: Inputs) -> NodeProto:
+    """The node, or a better one in its place where it joins columns."""
+    if node.op_type not in ("FeatureVectorizer", "Concat"):
+        return node
+    if tuple(node.input) == inputs.numbers:
+        return helper.make_node("Identity", [NUMBERS], node.output)
+    if node.op_type == "FeatureVectorizer":  # it would round to float32
+        return helper.make_node("Concat", node.input, node.output, axis=1)
+    return node
 
 
 def _needed(model: ModelProto, output: str) -> list[NodeProto]:

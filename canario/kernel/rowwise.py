@@ -1,0 +1,89 @@
+"""Which ONNX models compute every row by itself to the last bit, judged by their nodes; a sample of rows cannot prove it."""
+
+from __future__ import annotations
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, shape_inference
+
+from canario.kernel.nodes import LANES
+
+EXACT = frozenset(
+    [
+        "Abs",
+        "Add",
+        "And",
+        "ArgMax",
+        "Cast",
+        "CastLike",
+        "Ceil",
+        "Clip",
+        "Concat",
+        "Div",
+        "Equal",
+        "Flatten",
+        "Floor",
+        "Gather",
+        "Greater",
+        "GreaterOrEqual",
+        "Identity",
+        "IsNaN",
+        "Less",
+        "LessOrEqual",
+        "Max",
+        "Min",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "Pad",
+        "ReduceMax",
+        "ReduceMin",
+        "Reshape",
+        "Round",
+        "Sign",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Unsqueeze",
+        "Where",
+        "Xor",
+        "ArrayFeatureExtractor",
+        "LabelEncoder",
+        "OneHotEncoder",
+        "TreeEnsemble",
+    ]
+)
+"""Copies, comparisons, operations that IEEE 754 rounds in one way only, and trees, which add up in one order."""
+
+WHOLE_REGISTERS = frozenset({"Exp", "Sigmoid"})
+"""Rounded in one way inside a SIMD register and in another outside."""
+
+
+def computes_rows_alone(model: ModelProto) -> bool:
+    """Whether no bit of a row's answer can depend on its batch.
+
+    A product with a constant matrix is such: ONNX Runtime adds its terms up in the order of the columns, whatever the
+    number of rows. (For doubles; its kernel for floats has another way for one row.)
+    """
+    graph = shape_inference.infer_shapes(model).graph
+    return all(_is_row_wise(node, graph) for node in graph.node)
+
+
+def _is_row_wise(node: NodeProto, graph: GraphProto) -> bool:
+    if node.op_type in EXACT:
+        return True
+    if node.op_type in WHOLE_REGISTERS:
+        width = _width(node.output[0], graph)
+        return width > 0 and width % LANES == 0
+    constants = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    return node.op_type == "MatMul" and constants.get(node.input[1]) == TensorProto.DOUBLE
+
+
+def _width(tensor: str, graph: GraphProto) -> int:
+    """The last dimension of a tensor; 0 when it is not known."""
+    for each in (*graph.value_info, *graph.output):
+        if each.name == tensor:
+            dimensions = each.type.tensor_type.shape.dim
+            return dimensions[-1].dim_value if dimensions else 0
+    return 0
