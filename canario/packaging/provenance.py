@@ -7,11 +7,12 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd  # whoever lists or starts versions reads this module too, and has no rows
 
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "onnxruntime", "skl2onnx", "joblib")
 """What a version's answers depend on, beside Python."""
@@ -45,7 +46,7 @@ def _canonical(values: pd.Series[Any]) -> bytes:
     if values.dtype.kind == "M":
         return values.to_numpy(dtype="datetime64[ns]").astype("<i8").tobytes()
     if values.dtype.kind in "biuf":
-        return values.to_numpy(dtype=np.float64).astype("<f8").tobytes()
+        return values.to_numpy(dtype="float64").astype("<f8").tobytes()
     return msgspec.json.encode(
         ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
     )
