@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from canario.adapters.files import write_atomically
 from canario.errors import IntegrityError, NotFound, UsageError
@@ -35,6 +34,8 @@ def parse_document(kind: type[T], text: str, at: str, error: type[UsageError] = 
         content = yaml.safe_load(text)
     except yaml.YAMLError as broken:
         raise error(f"this is not YAML: {broken}", at=at, hint=hint) from broken
+    from pydantic import TypeAdapter, ValidationError  # slow to import, and records do without
+
     try:
         # JSON mode reads lists into tuples and words into enums; strict still refuses "3" where 3 belongs.
         return TypeAdapter(kind).validate_json(msgspec.json.encode(content), strict=True, extra="forbid")
