@@ -61,6 +61,8 @@ def infer_request(model: str, card: Card, row: Mapping[str, Value]) -> inference
         datatype, contents = DATATYPES[column.kind]
         tensor = request.inputs.add(name=column.name, datatype=datatype, shape=[1, 1])
         value = row[column.name]
+        if value is None:
+            value = float("nan")  # a nullable column travels as FP64
         getattr(tensor.contents, contents).append(str(value).encode() if datatype == "BYTES" else value)
     return request
 
