@@ -40,6 +40,8 @@ class Backend:
 
     version: str
     endpoints: tuple[Endpoint, ...]
+    draining: tuple[Endpoint, ...] = ()
+    """Servers that get nothing new and finish what they have; named, so that their active requests can still be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from canario.model.split import Endpoint, RouterPlan
+from canario.model.split import Backend, Endpoint, RouterPlan
 
 Document = dict[str, Any]
 """A piece of Envoy's configuration: the JSON of a protocol buffer."""
@@ -49,7 +49,10 @@ class ClusterName:
 
 def cluster_names(plan: RouterPlan) -> list[ClusterName]:
     """The clusters that the plan's routes need."""
-    wanted = [(version, Role.DIRECT) for version in dict.fromkeys((plan.split.stable, *_versions(plan)))]
+    wanted = [
+        (version, Role.DIRECT)
+        for version in dict.fromkeys((plan.split.stable, *(backend.version for backend in plan.backends)))
+    ]
     if plan.split.candidate:
         wanted += [(plan.split.candidate, Role.TRIAL)]
     if plan.split.candidate and plan.split.shadow_percent > 0:
@@ -68,7 +71,7 @@ def cluster(name: ClusterName) -> Document:
         # Only when every server is unhealthy are they all tried: an answer may come, a refusal is certain.
         "common_lb_config": {"healthy_panic_threshold": {"value": 1}, "update_merge_window": "0s"},
         "circuit_breakers": {"thresholds": [_LIMITS]},
-        "health_checks": [_health_check(name.protocol)],
+        "health_checks": [_HEALTH | _PROBES[name.protocol]],
         "outlier_detection": _OUTLIERS,
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -83,32 +86,29 @@ def cluster(name: ClusterName) -> Document:
 
 def load_assignment(name: ClusterName, plan: RouterPlan) -> Document:
     """Who is in a cluster: its version's servers; behind a version on trial, stable's."""
-    behind = [plan.split.stable] if name.role is Role.TRIAL else []
+    versions = [name.version, plan.split.stable] if name.role is Role.TRIAL else [name.version]
     return {
         "cluster_name": str(name),
         "endpoints": [
             {
                 "priority": priority,
-                "locality": {"zone": version},
-                "lb_endpoints": [_lb_endpoint(version, endpoint, name.protocol) for endpoint in endpoints],
+                "locality": {"zone": str(priority)},
+                "lb_endpoints": [host for backend in plan.backends for host in _hosts(backend, version, name.protocol)],
             }
-            for priority, version in enumerate([name.version, *behind])
-            for endpoints in [_endpoints(plan, version)]
+            for priority, version in enumerate(versions)
         ],
         # One healthy server of the candidate takes all that is dealt to it: the rest is not silently stable's.
         "policy": {"overprovisioning_factor": 100_000},
     }
 
 
-def _versions(plan: RouterPlan) -> Iterator[str]:
-    return (backend.version for backend in plan.backends)
+def _hosts(backend: Backend, version: str, protocol: Protocol) -> Iterator[Document]:
+    if backend.version == version:
+        yield from (_host(version, endpoint, protocol) for endpoint in backend.endpoints)
+        yield from (_host(version, endpoint, protocol) | {"health_status": "DRAINING"} for endpoint in backend.draining)
 
 
-def _endpoints(plan: RouterPlan, version: str) -> tuple[Endpoint, ...]:
-    return next((backend.endpoints for backend in plan.backends if backend.version == version), ())
-
-
-def _lb_endpoint(version: str, endpoint: Endpoint, protocol: Protocol) -> Document:
+def _host(version: str, endpoint: Endpoint, protocol: Protocol) -> Document:
     port = endpoint.http_port if protocol is Protocol.REST else endpoint.grpc_port
     return {
         "endpoint": {"address": {"socket_address": {"address": endpoint.host, "port_value": port}}},
@@ -116,20 +116,19 @@ def _lb_endpoint(version: str, endpoint: Endpoint, protocol: Protocol) -> Docume
     }
 
 
-def _health_check(protocol: Protocol) -> Document:
-    probe: Document = (
-        {"http_health_check": {"path": "/readyz"}} if protocol is Protocol.REST else {"grpc_health_check": {}}
-    )
-    return {
-        "timeout": "1s",
-        "interval": "1s",
-        "no_traffic_interval": "1s",
-        "unhealthy_interval": "0.5s",
-        "unhealthy_threshold": 2,
-        "healthy_threshold": 1,
-        **probe,
-    }
+_HEALTH: Document = {
+    "timeout": "1s",
+    "interval": "0.5s",
+    "no_traffic_interval": "0.5s",
+    "unhealthy_interval": "0.25s",
+    "unhealthy_threshold": 2,
+    "healthy_threshold": 1,
+}
 
+_PROBES: dict[Protocol, Document] = {
+    Protocol.REST: {"http_health_check": {"path": "/readyz"}},
+    Protocol.GRPC: {"grpc_health_check": {}},
+}
 
 _LIMITS: Document = {
     "max_connections": 10_000,
