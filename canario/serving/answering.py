@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from canario.errors import Unavailable
 from canario.feedback.log import PredictionLog
 from canario.kernel.kernel import Columns, Kernel
 from canario.kernel.predictions import Predictions
-from canario.model.card import Card, ColumnKind
-from canario.model.feedback import Prediction, Value
+from canario.model.card import Card
+from canario.model.feedback import Prediction
 from canario.model.version import VersionName
+from canario.serving.rows import json_cells
 
 _SAFE_REQUEST = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 REQUEST_HEADER = "x-request-id"
@@ -77,7 +73,7 @@ class Answering:
     def _rows(self, columns: Columns, predictions: Predictions, caller: Caller) -> list[Prediction]:
         now = time.time()
         names = self.card.column_names
-        cells = zip(*(_values(columns[column.name], column.kind) for column in self.card.columns), strict=True)
+        cells = zip(*(json_cells(column, columns[column.name]) for column in self.card.columns), strict=True)
         prefix = self.prediction_prefix(caller)
         labels, scores = predictions.labels.tolist(), predictions.scores.tolist()
         return [
@@ -95,16 +91,3 @@ class Answering:
             )
             for row, values in enumerate(cells)
         ]
-
-
-def _values(column: NDArray[Any], kind: ColumnKind) -> list[Value]:
-    """A column as JSON would carry it, null where it is empty."""
-    cells: list[Value] = column.tolist()
-    if kind is ColumnKind.CATEGORY:
-        return [cell or None for cell in cells]
-    if column.dtype == np.float64:
-        cells = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
-        if kind in (ColumnKind.INTEGER, ColumnKind.BOOLEAN):
-            whole = bool if kind is ColumnKind.BOOLEAN else int
-            return [None if cell is None else whole(cell) for cell in cells]
-    return cells

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from canario.errors import InputError, TooLarge
 from canario.kernel.columns import dtype_of
 from canario.model.card import Card, Column, ColumnKind
+from canario.model.feedback import Value
 from canario.serving.checks import LARGEST_INTEGER, CardCheck, describe
 from canario.serving.limits import Limits
 
@@ -84,7 +85,9 @@ class RowsCodec:
         except (ValueError, RecursionError) as wrong:
             self._refuse(wrong, prefix)
         if members and prefix:
-            raise InputError(f"there is nothing beside rows but {next(iter(members))}", at=next(iter(members)))
+            raise InputError(
+                f"there is nothing beside rows but {next(iter(members))}", at=next(iter(members)), hint="leave it out"
+            )
         if not rows:
             raise InputError("there is no row", at=prefix, hint="send at least one")
         if len(rows) > self._limits.most_rows:
@@ -119,3 +122,14 @@ def _array(column: Column, cells: tuple[Any, ...], dtype: np.dtype[Any]) -> NDAr
         words[:] = ["" if cell is None else cell for cell in cells] if column.nullable else cells
         return words
     return np.array(cells, dtype=dtype)
+
+
+def json_cells(column: Column, values: NDArray[Any]) -> list[Value]:
+    """A column's values as JSON carries them, null where one is missing: what `RowsCodec` would read again."""
+    cells: list[Value] = values.tolist()
+    if column.kind is ColumnKind.CATEGORY:
+        return [cell or None for cell in cells]
+    if values.dtype != np.float64:
+        return cells
+    kind = {ColumnKind.INTEGER: int, ColumnKind.BOOLEAN: bool}.get(column.kind, float)
+    return [None if cell != cell else kind(cell) for cell in cells]  # noqa: PLR0124 - only NaN differs from itself

@@ -22,6 +22,7 @@ from canario.serving.http import JSON, Request
 from canario.serving.infer_grpc import infer
 from canario.serving.infer_json import HEADER_LENGTH
 from canario.serving.rest import Rest
+from canario.serving.rows import json_cells
 from canario.serving.served import QUICK_SECONDS, ServedVersion
 from canario.serving.tensors import TensorSpec, to_wire
 
@@ -61,7 +62,7 @@ def warmup_columns(served: ServedVersion) -> dict[str, NDArray[Any]]:
 def examples(served: ServedVersion, rest: Rest) -> dict[str, tuple[bytes, bytes]]:
     """By route: the body of a request with one of these rows, and of its answer."""
     columns = row_of(warmup_columns(served), 0)
-    requests = {"predict": _predict_request(columns), "infer": _infer_request(served, columns)}
+    requests = {"predict": _predict_request(served, columns), "infer": _infer_request(served, columns)}
     answers = {"predict": rest.predict(requests["predict"]), "infer": rest.infer(requests["infer"])}
     label = msgspec.json.decode(answers["predict"].body)["predictions"][0]
     truth = {"prediction_id": label["prediction_id"], "truth": label["label"]}
@@ -72,7 +73,7 @@ def examples(served: ServedVersion, rest: Rest) -> dict[str, tuple[bytes, bytes]
 
 
 def _walk(served: ServedVersion, rest: Rest, columns: Columns) -> None:
-    rest.predict(_predict_request(columns))
+    rest.predict(_predict_request(served, columns))
     rest.infer(_infer_request(served, columns))
     tensors = _tensors(served, columns)
     parts = [to_wire(values) for _, values in tensors]
@@ -93,8 +94,8 @@ def _walk(served: ServedVersion, rest: Rest, columns: Columns) -> None:
     infer(served, pb.ModelInferRequest.FromString(message.SerializeToString()), CALLER).SerializeToString()
 
 
-def _predict_request(columns: Columns) -> Request:
-    rows = zip(*(_cells(values) for values in columns.values()), strict=True)
+def _predict_request(served: ServedVersion, columns: Columns) -> Request:
+    rows = zip(*(json_cells(column, columns[column.name]) for column in served.card.columns), strict=True)
     body = msgspec.json.encode({"rows": [dict(zip(columns, row, strict=True)) for row in rows]})
     return Request({b"content-type": JSON}, b"", body, CALLER)
 

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]  # it ships no types
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROTO = "canario/serving/open_inference.proto"
