@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from onnx import ModelProto
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from canario.adapters.versions import ESTIMATOR_FILE, ONNX_FILE, REFERENCE_FILE, WARMUP_FILE, StoredVersion
 from canario.errors import UsageError
@@ -64,8 +66,11 @@ def train(room: Room, request: TrainingRequest) -> StoredVersion:
     card = room.card
     columns = columns_from_frame(card, earlier)
     features = frame_from_columns(card, columns)
-    room.run(lambda: estimator.fit(features, truth_of(card, earlier)))
-    predictions = room.run(lambda: predict(card, estimator, later))
+    truth = truth_of(card, earlier)
+    # Sums of floats depend on how many threads share them, and threads that wait for a busy machine wait for ever.
+    with threadpool_limits(limits=1):
+        room.run(lambda: estimator.fit(features, truth))
+        predictions = room.run(lambda: predict(card, estimator, later))
     compiled = compile_estimator(estimator, card, evenly(features, GATE_ROWS))
     draft = Draft(
         card=card,
@@ -129,8 +134,14 @@ def predict(card: Card, estimator: Any, rows: pd.DataFrame) -> Predictions:
 
 
 def onnx_file(compiled: Compiled) -> Mapping[str, bytes]:
-    """The compiled kernel's file, if there is one."""
-    return {} if compiled.onnx is None else {ONNX_FILE: compiled.onnx}
+    """The compiled kernel's file, if there is one; its list of operator sets has no order of its own."""
+    if compiled.onnx is None:
+        return {}
+    model = ModelProto.FromString(compiled.onnx)
+    sets = sorted(model.opset_import, key=lambda each: str(each.domain))
+    del model.opset_import[:]
+    model.opset_import.extend(sets)
+    return {ONNX_FILE: model.SerializeToString(deterministic=True)}
 
 
 def warmup(card: Card, features: pd.DataFrame) -> bytes:

@@ -1,0 +1,174 @@
+"""What `canario train` promises."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from canario.adapters.versions import REFERENCE_FILE, WARMUP_FILE, StoredVersion, find_version, prove, stored_versions
+from canario.errors import Conflict, UsageError
+from canario.kernel.columns import columns_from_frame
+from canario.kernel.load import load_kernel
+from canario.model.reference import Reference
+from canario.model.version import Score
+from canario.packaging.rooms import load_room
+from canario.packaging.training import TrainingRequest, split_by_time, train
+from tests.packaging.conftest import SMALL, Trained
+
+
+def score(version: StoredVersion, name: str) -> Score:
+    return next(each for each in version.record.scores if each.name == name)
+
+
+def test_version_says_where_it_comes_from(trained: Trained) -> None:
+    """A version records its rows, code, libraries, kernel, arguments and scores, and its bytes can be proved."""
+    record = trained.fraud.record
+    prove(trained.fraud)
+    assert str(record.name) == "fraud:v1"
+    assert record.digest.startswith("sha256:")
+    assert record.data_digest.startswith("sha256:")
+    assert len(record.code_commit.removesuffix("+changes")) == 12
+    assert record.libraries.keys() >= {"python", "scikit-learn", "numpy", "onnxruntime"}
+    assert record.kernel.reason
+    assert record.estimator == "hist-gradient-boosting"
+    assert record.training["first day"] == "2026-06-01"
+    assert int(record.training["rows trained on"]) + int(record.training["rows scored on"]) == 4200
+
+
+def test_scores_have_intervals_that_hold_them(trained: Trained) -> None:
+    """Every score lies in its own 95 % interval and says on how many rows it was measured."""
+    assert {each.name for each in trained.fraud.record.scores} == {
+        "recall",
+        "precision",
+        "average precision",
+        "ROC AUC",
+        "Brier",
+    }
+    assert {each.name for each in trained.loan.record.scores} == {"within 20 %", "mean absolute error"}
+    for each in (*trained.fraud.record.scores, *trained.loan.record.scores):
+        assert each.low <= each.value <= each.high
+        assert each.rows > 0
+    assert score(trained.loan, "mean absolute error").unit == "EUR"
+
+
+def test_later_rows_judge(trained: Trained) -> None:
+    """The rows that a version is scored on are later than every row that it was trained on."""
+    room = load_room("fraud")
+    earlier, later = split_by_time(room.generate(**SMALL, seed=0))
+    assert earlier["event_time"].max() <= later["event_time"].min()
+    assert len(later) == round(4200 * 0.2)
+
+
+def test_stored_kernel_scores_as_recorded(trained: Trained) -> None:
+    """What the stored version answers is what its scores were measured on."""
+    room = load_room("fraud")
+    _, later = split_by_time(room.generate(**SMALL, seed=0))
+    answered = load_kernel(trained.fraud).predict(columns_from_frame(room.card, later)).labels
+    frauds = later["outcome"].to_numpy() == "fraud"
+    assert np.mean(answered[frauds] == "fraud") == pytest.approx(score(trained.fraud, "recall").value)
+
+
+def test_reference_counts_every_row_once(trained: Trained) -> None:
+    """The reference bins of each column add up to the rows trained on, empty values included."""
+    reference = msgspec.json.decode((trained.fraud.folder / REFERENCE_FILE).read_bytes(), type=Reference)
+    rows = int(trained.fraud.record.training["rows trained on"])
+    assert list(reference.columns) == list(trained.fraud.card().column_names)
+    assert {spread.rows for spread in reference.columns.values()} == {rows}
+    assert reference.columns["distance_km"].nulls > 0
+    assert reference.scores.rows == int(trained.fraud.record.training["rows scored on"])
+    for spread in reference.columns.values():
+        assert len(spread.counts) == (len(spread.words) or len(spread.edges) + 1)
+        assert list(spread.edges) == sorted(set(spread.edges))
+
+
+def test_warmup_rows_are_rows_of_the_card(trained: Trained) -> None:
+    """A version brings a few rows, by column, with null where a value is missing."""
+    rows = msgspec.json.decode((trained.fraud.folder / WARMUP_FILE).read_bytes())
+    assert tuple(rows) == trained.fraud.card().column_names
+    assert {len(values) for values in rows.values()} == {8}
+    assert None in rows["distance_km"]
+
+
+def test_same_training_same_digest_in_another_process(home: Path, trained: Trained) -> None:
+    """The same request gives the same bytes, also in a process with other hashes and addresses."""
+    program = (
+        "import datetime as dt\n"
+        "from canario.packaging.rooms import load_room\n"
+        "from canario.packaging.training import TrainingRequest, train\n"
+        "days = {'first_day': dt.date(2026, 6, 1), 'last_day': dt.date(2026, 6, 14)}\n"
+        "for name in ('', 'broken-always'):\n"
+        "    print(train(load_room('fraud'), TrainingRequest(estimator=name, **days)).record.digest)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [trained.fraud.record.digest, trained.broken.record.digest]
+    for version in stored_versions("fraud"):
+        day, digits = version.record.name.tag.split("-")
+        assert dt.datetime.strptime(day, "%Y%m%d").replace(tzinfo=dt.UTC)
+        assert version.record.digest.removeprefix("sha256:").startswith(digits)
+
+
+def test_training_again_under_the_same_tag_changes_nothing(stored: Trained) -> None:
+    """The same request and tag give the version that is stored already, untouched."""
+    before = {path.name: path.stat().st_mtime_ns for path in stored.loan.folder.iterdir()}
+    again = train(load_room("loan"), TrainingRequest(tag="v1", **SMALL))
+    assert again == stored.loan
+    assert {path.name: path.stat().st_mtime_ns for path in stored.loan.folder.iterdir()} == before
+
+
+def test_a_tag_is_never_overwritten(stored: Trained) -> None:
+    """A tag that belongs to other content is refused, with a way out, and keeps its content."""
+    with pytest.raises(Conflict, match="other content") as refused:
+        train(load_room("loan"), TrainingRequest(tag="v1", seed=1, **SMALL))
+    assert "--tag" in refused.value.hint
+    prove(find_version("loan:v1"))
+    assert find_version("loan:v1").record.digest == stored.loan.record.digest
+
+
+@pytest.mark.parametrize("tag", ["latest", "V2", "-v2", "v2-", "a b", "x" * 64, ".staging-x", "v/2"])
+def test_odd_tags_are_refused_before_any_work(tag: str) -> None:
+    """A tag that BentoML would not take is refused at once."""
+    with pytest.raises(UsageError, match="cannot be a version's tag"):
+        train(load_room("loan"), TrainingRequest(tag=tag))
+    assert not stored_versions()
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (TrainingRequest(estimator="oracle"), "no estimator 'oracle'"),
+        (TrainingRequest(first_day=dt.date(2026, 2, 1), last_day=dt.date(2026, 1, 1)), "lies after the last"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_refused(request_: TrainingRequest, words: str) -> None:
+    """What the room does not have, or days in the wrong order, is said in words."""
+    with pytest.raises(UsageError, match=words):
+        train(load_room("loan"), request_)
+
+
+def test_bentoml_lists_and_shows_versions(home: Path, stored: Trained) -> None:
+    """`bentoml models list` and `get` know the versions, and `latest` is the newest."""
+    train(load_room("loan"), TrainingRequest(tag="v2", seed=1, **SMALL))
+    environment = {**os.environ, "BENTOML_DO_NOT_TRACK": "True"}
+
+    def bentoml(*words: str) -> str:
+        command = [sys.executable, "-m", "bentoml", "models", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    listed = {each["tag"] for each in msgspec.json.decode(bentoml("list", "-o", "json"))}
+    assert listed == {"fraud:v1", "fraud:broken", "loan:v1", "loan:v2"}
+    shown = msgspec.json.decode(bentoml("get", "loan:latest", "-o", "json"))
+    assert shown["version"] == "v2"
+    assert shown["metadata"]["digest"] == find_version("loan:v2").record.digest
