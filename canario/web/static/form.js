@@ -155,7 +155,7 @@
   };
 
   const show = (reply) => {
-    answered = reply.predictions[0];
+    answered = { ...reply.predictions[0], version: reply.version };
     const { headline, detail, remark = "", share, threshold } = inWords(answered);
     part("headline").textContent = headline;
     part("detail").textContent = detail;
