@@ -62,7 +62,7 @@ class OnnxKernel:
             answers: NDArray[np.float64] = self._session.run(None, self._inputs.tensors(columns))[0]
         except Exception as failed:
             raise KernelError(f"the model failed: {_reason(failed)}") from failed
-        return answers[:, 0] if self._card.label.task is Task.REGRESSION else answers
+        return answers
 
     def _check_signature(self) -> None:
         found = {each.name: each.type for each in self._session.get_inputs()}

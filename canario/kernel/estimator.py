@@ -25,13 +25,15 @@ class EstimatorKernel:
     """Answers by `predict_proba` or `predict`."""
 
     def __init__(self, estimator: Any, card: Card, choice: KernelChoice) -> None:
-        """Take over a fitted estimator; its `n_jobs` become 1.
+        """Take over a fitted estimator: its `n_jobs` become 1, and so do the threads of the process's linear algebra.
 
         Raises UsageError when it cannot answer as the card says, SignatureMismatch when its classes are others.
         """
         self.choice = choice
         self._card = card
-        self._threads = ThreadpoolController()
+        pools = ThreadpoolController()
+        pools.limit(limits=1, user_api="blas")  # of the process: set once and for all
+        self._threads = pools.select(user_api="openmp")  # of the calling thread: set at each call
         # Serving lets no NaN through where the card has no null; where it has, scikit-learn must keep looking itself.
         self._settings = {
             "assume_finite": not any(column.nullable for column in card.columns),
@@ -54,11 +56,11 @@ class EstimatorKernel:
     def _run(self, columns: Columns) -> NDArray[np.float64]:
         try:
             with sklearn.config_context(**self._settings), self._threads.limit(limits=1):
-                answers = self._answer(frame_from_columns(self._card, columns))
+                answers = np.asarray(self._answer(frame_from_columns(self._card, columns)), dtype=np.float64)
         except Exception as failed:
             reason = f"{type(failed).__name__}: {failed}".splitlines()[0]
             raise KernelError(f"the model failed: {reason[:LONGEST_REASON_CHARACTERS]}") from failed
-        return np.asarray(answers, dtype=np.float64).reshape(rows_of(columns), *np.shape(answers)[1:2])
+        return answers
 
 
 def load_estimator_kernel(path: Path, card: Card, choice: KernelChoice) -> EstimatorKernel:

@@ -23,14 +23,17 @@ CONVERTERS = MODELS | PREPARING
 OPSETS = {"": 21, "ai.onnx.ml": 3}
 """The newest that skl2onnx writes."""
 
+ANSWERS = "answers"
+"""The model's only output: probabilities [n, classes] or values [n, 1], in double."""
+
 TREE_OPSET = 5
 """The version of ai.onnx.ml that brought trees in double; all else that is written here is the same in it."""
 
 
 def export(estimator: Any, card: Card) -> ModelProto:
-    """The estimator as ONNX, with `Inputs` among its properties.
+    """The estimator as ONNX, from the tensors of `Inputs` (among its properties) to `ANSWERS`.
 
-    Its only output are probabilities [n, classes] or values [n, 1], in double. Raises NotConvertible with the reason.
+    Raises NotConvertible with the reason.
     """
     columns = [
         (column.name, (DoubleTensorType if column.kind.is_numeric else StringTensorType)([None, 1]))
@@ -73,8 +76,8 @@ def _shape(operator: Any) -> None:
 
 def _finished(converted: ModelProto, card: Card) -> ModelProto:
     """The model with the probabilities or values as its only output, and with inputs that are quick to fill."""
-    output = converted.graph.output[-1]
-    nodes = _needed(converted, output.name)
+    output = converted.graph.output[-1].name
+    nodes = _needed(converted, output)
     inputs = _inputs(card, nodes)
     nodes = [_joined_in_double(node, inputs) for node in nodes if node.op_type != TEXT_NODE]
     used = {name for node in nodes for name in node.input}
@@ -85,11 +88,13 @@ def _finished(converted: ModelProto, card: Card) -> ModelProto:
         if used.intersection(columns)
     ]
     tensors += [(text.tensor, TensorProto.DOUBLE, text.terms) for text in inputs.texts]
+    in_double = helper.make_node("Cast", [output], [ANSWERS], to=TensorProto.DOUBLE)
+    width = 1 if card.label.task is Task.REGRESSION else len(card.label.classes)
     graph = helper.make_graph(
-        [*splits, *nodes],
+        [*splits, *nodes, in_double],
         card.name,
         [helper.make_tensor_value_info(name, kind, [None, len(of)]) for name, kind, of in tensors if of],
-        [output],
+        [helper.make_tensor_value_info(ANSWERS, TensorProto.DOUBLE, [None, width])],
         [constant for constant in converted.graph.initializer if constant.name in used],
     )
     opsets = {each.domain: each.version for each in converted.opset_import if each.domain != "canario"}

@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from canario.kernel.nodes import Nodes, NotConvertible
+from canario.kernel.preparing import encoded
 from canario.kernel.trees import Ensemble, tree_of_histogram, tree_of_sklearn
 
 
@@ -82,8 +83,6 @@ def _boosted(nodes: Nodes) -> tuple[str, int]:
 def _boosted_histogram(nodes: Nodes) -> tuple[str, int]:
     """The raw sums of `sklearn.ensemble.HistGradientBoosting*` and how many they are."""
     model = nodes.estimator
-    if model._preprocessor is not None:  # noqa: SLF001 - scikit-learn has no public name for it
-        raise NotConvertible("HistGradientBoosting encodes categories itself: use an OrdinalEncoder before it")
     known, row = model._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001 - the same
     baseline = np.ravel(model._baseline_prediction)  # noqa: SLF001 - the same
     ensemble = Ensemble(len(baseline))
@@ -92,7 +91,19 @@ def _boosted_histogram(nodes: Nodes) -> tuple[str, int]:
     for iteration in model._predictors:  # noqa: SLF001 - the same
         for target, predictor in enumerate(iteration):
             ensemble.add(tree_of_histogram(predictor, known, row), target)
-    return nodes.sum_of_trees(ensemble, nodes.matrix()), len(baseline)
+    return nodes.sum_of_trees(ensemble, _with_encoded_categories(nodes)), len(baseline)
+
+
+def _with_encoded_categories(nodes: Nodes) -> str:
+    """The input of histogram gradient boosting, [n, features], as its trees see it: categories first, as numbers."""
+    model = nodes.estimator
+    if model._preprocessor is None:  # noqa: SLF001 - scikit-learn has no public name for it
+        return nodes.matrix()
+    encoder = model._preprocessor.named_transformers_["encoder"]  # noqa: SLF001 - the same
+    columns = nodes.columns()
+    categories = [column for column, is_category in zip(columns, model.is_categorical_, strict=True) if is_category]
+    numbers = [column for column, is_category in zip(columns, model.is_categorical_, strict=True) if not is_category]
+    return nodes.add("Concat", encoded(nodes, encoder, categories), *numbers, axis=1)
 
 
 def _boosted_classifier(raw: Callable[[Nodes], tuple[str, int]]) -> Callable[[Nodes], None]:

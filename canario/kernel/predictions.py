@@ -24,17 +24,21 @@ class Predictions:
 
 
 def predictions_of(card: Card, answers: NDArray[np.float64]) -> Predictions:
-    """Read a model's raw answers, [n, classes] probabilities or [n] values, as the card says.
+    """Read a model's raw answers, [n, classes] probabilities or [n] or [n, 1] values, as the card says.
 
-    Raises KernelError when an answer is not a finite number.
+    Raises KernelError when there are more or fewer, or when one is not a finite number.
     """
+    width = 1 if card.label.task is Task.REGRESSION else len(card.label.classes)
+    if answers.size != len(answers) * width:
+        raise KernelError(f"the model answers with {answers.shape[1:]} numbers a row, not with {width}")
     if not np.isfinite(answers).all():
         raise KernelError(
             "the model's answer is not a finite number",
             hint="a missing or very large value may have reached a model that cannot take it",
         )
     if card.label.task is Task.REGRESSION:
-        return Predictions(labels=answers, scores=answers, probabilities=None)
+        values = answers.reshape(-1)
+        return Predictions(labels=values, scores=values, probabilities=None)
     classes = np.array(card.label.classes, dtype=object)
     if len(classes) == 2:
         scores = np.ascontiguousarray(answers[:, 1])

@@ -32,18 +32,22 @@ TEXT_NODE = "TextCounts"
 
 def convert_encoder(nodes: Nodes) -> None:
     """OneHotEncoder, OrdinalEncoder."""
-    encoder = nodes.estimator
+    nodes.answer(encoded(nodes, nodes.estimator, nodes.columns()))
+
+
+def encoded(nodes: Nodes, encoder: Any, columns: list[str]) -> str:
+    """[n, width]: what an encoder makes of columns."""
     widths = getattr(encoder, "_n_features_outs", [1] * len(encoder.categories_))  # the name is scikit-learn's own
     ends = np.cumsum(widths)
     parts = []
-    for feature, (values, categories) in enumerate(zip(nodes.columns(), encoder.categories_, strict=True)):
-        table = _encoded(encoder, feature)[:, ends[feature] - widths[feature] : ends[feature]]
+    for feature, (values, categories) in enumerate(zip(columns, encoder.categories_, strict=True)):
+        table = _table(encoder, feature)[:, ends[feature] - widths[feature] : ends[feature]]
         place = _place(nodes, values, categories)
         parts.append(nodes.add("Flatten", nodes.add("Gather", nodes.constant(table), place, axis=0), axis=1))
-    nodes.answer(nodes.add("Concat", *parts, axis=1))
+    return nodes.add("Concat", *parts, axis=1)
 
 
-def _encoded(encoder: Any, feature: int) -> NDArray[np.float64]:
+def _table(encoder: Any, feature: int) -> NDArray[np.float64]:
     """What an encoder makes of rows in which one feature takes all its categories, and last one that is none of them."""
     categories = encoder.categories_[feature]
     names = getattr(encoder, "feature_names_in_", range(len(encoder.categories_)))
@@ -64,8 +68,8 @@ def _encoded(encoder: Any, feature: int) -> NDArray[np.float64]:
 
     known = encode(categories)
     try:
-        numbers = categories.dtype.kind in "iuf"
-        unseen = encode(np.array([np.nanmax(categories) + 1 if numbers else UNSEEN], dtype=categories.dtype))
+        words = any(isinstance(each, str) for each in categories)
+        unseen = encode(np.array([UNSEEN if words else np.nanmax(categories) + 1], dtype=categories.dtype))
     except ValueError:  # the encoder refuses them; the gate sees to it that the card refuses them too
         unseen = np.zeros((1, known.shape[1]))
     return np.concatenate([known, unseen])
@@ -84,15 +88,17 @@ def _place(nodes: Nodes, values: str, categories: NDArray[Any]) -> str:
             values_int64s=list(range(len(categories))),
             default_int64=len(categories),
         )
-    if categories.dtype.kind not in "biuf":
-        raise NotConvertible("an encoder of numbers has learnt what is not a number")
+    try:
+        categories = categories.astype(np.float64)
+    except (TypeError, ValueError) as wrong:
+        raise NotConvertible("an encoder of numbers has learnt what is not a number") from wrong
     # One of the comparisons is true, or none: their weighted sum is the place less the number of categories, or 0.
     count = len(categories)
     equal = nodes.add("Equal", values, nodes.constant(categories[np.newaxis, :]))
     weights = nodes.constant(np.arange(count)[:, np.newaxis] - count)
     place = nodes.add("MatMul", nodes.add("Cast", equal, to=TensorProto.DOUBLE), weights)
     place = nodes.add("Add", place, nodes.constant([float(count)]))
-    missing = np.flatnonzero(pd.isna(categories))
+    missing = np.flatnonzero(np.isnan(categories))
     if len(missing):
         place = nodes.add("Where", nodes.add("IsNaN", values), nodes.constant([float(missing[0])]), place)
     return nodes.add("Cast", place, to=TensorProto.INT64)
