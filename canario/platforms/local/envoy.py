@@ -58,7 +58,10 @@ class LocalRouter:
 
     def actual(self) -> Split | None:
         """The split that Envoy really runs; None if it cannot be read."""
-        return self._router.split()
+        split = self._router.split()
+        if split is not None:
+            self._kept.has_worked()
+        return split
 
     def tick(self, now: float) -> None:
         """Keep Envoy running; call after the first `ask`. Monotonic seconds."""

@@ -11,7 +11,7 @@ from canario.platforms.local.logs import last_words, size_of
 from canario.platforms.local.processes import LocalProcess
 
 QUICK_SECONDS = 10.0
-"""A process that dies sooner than this after its start has not really run."""
+"""A process that dies sooner than this after its start, or before it was of any use, has not really run."""
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 30.0
 DEATHS_THAT_COUNT = 3
@@ -33,6 +33,7 @@ class KeptProcess:
         self._next_start_at = 0.0
         self._quick_deaths = 0
         self._last_death = ""
+        self._works = False
 
     def adopt(self, process: LocalProcess, now: float) -> None:
         """Take over a process that an earlier supervisor started."""
@@ -44,6 +45,8 @@ class KeptProcess:
         """Notice a death, start what is due; whether the process is alive."""
         if self.process is not None and not self.process.is_alive():
             self._bury("died", now)
+        if self.process is not None and self._has_really_run(now):
+            self._quick_deaths = 0
         if self.process is None and now >= self._next_start_at:
             self._log_mark = size_of(self._log)
             self._started_at = now
@@ -59,9 +62,9 @@ class KeptProcess:
             self.process.send(signal.SIGKILL)
             self._bury(reason, now)
 
-    def has_settled(self) -> None:
-        """Forget the quick deaths: it has shown that it works."""
-        self._quick_deaths = 0
+    def has_worked(self) -> None:
+        """Note that the present process was seen to be of use."""
+        self._works = True
 
     @property
     def failure(self) -> str:
@@ -74,8 +77,12 @@ class KeptProcess:
         lived = now - self._started_at
         self.process = None
         self.deaths += 1
-        self._quick_deaths = self._quick_deaths + 1 if lived < QUICK_SECONDS else 0
+        self._quick_deaths = 0 if self._has_really_run(now) else self._quick_deaths + 1
         words = last_words(self._log, self._log_mark)
         self._last_death = f"{how} {lived:.1f} s after its start" + (f"; its last words: {words}" if words else "")
         delay = FIRST_DELAY_SECONDS * 2 ** (self._quick_deaths - 1) if self._quick_deaths else 0.0
         self._next_start_at = now + min(delay, LONGEST_DELAY_SECONDS)
+        self._works = False
+
+    def _has_really_run(self, now: float) -> bool:
+        return self._works and now - self._started_at >= QUICK_SECONDS

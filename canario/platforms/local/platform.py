@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 
@@ -23,6 +24,7 @@ from canario.platforms.local.envoy import drain
 from canario.platforms.local.lock import held_lock, is_held
 from canario.platforms.local.logs import last_words, size_of
 from canario.platforms.local.processes import (
+    LocalProcess,
     Mark,
     Role,
     find_processes,
@@ -220,13 +222,9 @@ class LocalPlatform:
     def _run(self, progress: Progress, wait_seconds: float) -> Started:
         """Have a supervisor, and wait until it has everything ready."""
         was_supervised = is_held(self._files.folder)
-        log = self._files.logs / "supervisor.log"
+        log = self._supervisor_log
         log_mark = size_of(log)
-        supervisor = None
-        if not was_supervised:
-            mark = Mark(platform=str(self._files.folder), role=Role.SUPERVISOR)
-            command = (sys.executable, "-m", "canario.platforms.local", "--model", self.model)
-            supervisor = launch(command, mark, log, {})
+        supervisor = None if was_supervised else self._start_supervisor()
         port = self._known().port
         began, told, deadline = time.time(), "", time.monotonic() + wait_seconds
         while True:
@@ -246,6 +244,15 @@ class LocalPlatform:
             if time.monotonic() > deadline:
                 raise Unavailable(f"not ready after {wait_seconds:.0f} s: {missing}", at=str(self._files.logs))
             time.sleep(_POLL_SECONDS)
+
+    @property
+    def _supervisor_log(self) -> Path:
+        return self._files.logs / "supervisor.log"
+
+    def _start_supervisor(self) -> LocalProcess:
+        mark = Mark(platform=str(self._files.folder), role=Role.SUPERVISOR)
+        command = (sys.executable, "-m", "canario.platforms.local", "--model", self.model)
+        return launch(command, mark, self._supervisor_log, {})
 
     def _known(self) -> Deployment:
         deployment = self._files.deployment()

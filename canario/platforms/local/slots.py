@@ -126,7 +126,7 @@ class ServerSlot:
         if health is Health.READY:
             self._heard_at = now
             if self.stage is Stage.COLD and self._owns_its_ports():
-                self._kept.has_settled()
+                self._kept.has_worked()
                 self._enter(Stage.READY, now)
         elif self.stage is Stage.READY and (health is Health.NOT_READY or self._silences >= SILENCES_THAT_COUNT):
             self._enter(Stage.COLD, now)
