@@ -79,6 +79,9 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_secon
 
 def _no_later_than(state: RolloutState, now_seconds: float) -> RolloutState:
     """The state on a clock that may have jumped back: no wait began in the future."""
+    beginnings = (state.step_since_seconds, state.lost_since_seconds, state.unready_since_seconds)
+    if max(state.phase_since_seconds, *(moment or 0.0 for moment in beginnings)) <= now_seconds:
+        return state
 
     def past(moment: float | None) -> float | None:
         return None if moment is None else min(moment, now_seconds)
@@ -139,15 +142,16 @@ def _remember_earned(state: RolloutState, verdict: Verdict) -> RolloutState:
         for gate in verdict.gates
         if gate.method is not Method.NONE
     }
-    return replace(state, step_log_e_values=earned) if earned else state
+    return replace(state, step_log_e_values=earned) if earned and earned != state.step_log_e_values else state
 
 
 def _mark_readiness(state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
     """Since when the candidate alone is not ready; an outage of both is not its fault."""
     candidate_ready, stable_ready = (evidence.ready.get(version, 0) > 0 for version in (state.candidate, state.stable))
-    if candidate_ready or not stable_ready:
-        return replace(state, unready_since_seconds=None)
-    return state if state.unready_since_seconds is not None else replace(state, unready_since_seconds=now_seconds)
+    is_alone = stable_ready and not candidate_ready
+    if is_alone == (state.unready_since_seconds is not None):
+        return state
+    return replace(state, unready_since_seconds=now_seconds if is_alone else None)
 
 
 def _absence(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> str:

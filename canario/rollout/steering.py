@@ -44,7 +44,7 @@ def step_split(spec: RolloutSpec, state: RolloutState) -> Split:
 
 
 def wanted_split(spec: RolloutSpec, state: RolloutState, evidence: Evidence) -> Split | None:
-    """What the router should run now, so that nobody is sent to a version that is not ready; None: leave it, none is ready.
+    """What the router should run now, so that nobody is sent to a version that is not ready; None: leave it, nothing is better.
 
     A candidate without a ready server loses its traffic and its copies at once, and gets them back when it is ready again: that a
     process died is no verdict, the failures that it caused are one. Stable without a ready server hands everything to a candidate
@@ -55,9 +55,13 @@ def wanted_split(spec: RolloutSpec, state: RolloutState, evidence: Evidence) -> 
     stable_ready = evidence.ready.get(state.stable, 0) > 0
     if not candidate_ready:
         return Split(stable=state.stable, candidate=state.candidate) if stable_ready else None
-    if not stable_ready and split.weight_percent > 0:
-        return Split(stable=state.stable, candidate=state.candidate, weight_percent=100.0)
-    return split
+    if stable_ready:
+        return split
+    return (
+        Split(stable=state.stable, candidate=state.candidate, weight_percent=100.0)
+        if split.weight_percent > 0
+        else None
+    )
 
 
 def runs(evidence: Evidence, split: Split | None) -> bool:
