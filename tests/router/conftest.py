@@ -8,6 +8,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -175,6 +176,30 @@ def _as_it_is(message: bytes) -> bytes:
 
 def _names(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Clients:
+    """Steady REST and gRPC clients while the block runs; it gives what they saw, by status."""
+
+    def __init__(self, front: Front, **headers: str) -> None:
+        self._statuses: Counter[str] = Counter()
+        self._go_on = True
+        self._threads = [threading.Thread(target=self._run, args=(ask, headers)) for ask in (front.rest, front.grpc)]
+
+    def _run(self, ask: Callable[..., object], headers: dict[str, str]) -> None:
+        while self._go_on:
+            self._statuses[str(getattr(ask(**headers), "status", ""))] += 1
+            time.sleep(0.002)
+
+    def __enter__(self) -> Counter[str]:
+        for thread in self._threads:
+            thread.start()
+        return self._statuses
+
+    def __exit__(self, *_: object) -> None:
+        self._go_on = False
+        for thread in self._threads:
+            thread.join()
 
 
 StartServer = Callable[[str], EchoServer]

@@ -1,7 +1,7 @@
 """A small server process of one version: REST and gRPC that echo what arrived, and fail in the ways that a request asks for.
 
 A request's header `x-fault-<version>` (gRPC: metadata of that name) makes this version misbehave, and no other:
-`status=503`, `grpc=13`, `delay=0.3`, `reset`, `hang`. Run as `python echo_server.py VERSION HTTP_PORT GRPC_PORT`.
+`status=503`, `slow-status=503`, `grpc=13`, `delay=0.3`, `reset`, `hang`. Run as `python echo_server.py VERSION HTTP_PORT GRPC_PORT`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,18 @@ Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
 
 SEEN: list[dict[str, str]] = []
-"""The request id and the shadow mark of every request that was no health check, oldest first."""
+"""The request id, the shadow mark and the fault asked for of every request that was no health check, oldest first."""
 HEALTH = HealthServicer()
 READY = True
+
+
+def remember(version: str, headers: dict[str, str]) -> tuple[str, str]:
+    """Keep what a request was; the fault that it asks of this version, and the fault's argument."""
+    asked = headers.get(f"x-fault-{version}", "")
+    seen = {"request_id": headers.get("x-request-id", ""), "shadow": headers.get("x-canario-shadow", "")}
+    SEEN.append(seen | {"fault": asked})
+    fault, _, argument = asked.partition("=")
+    return fault, argument
 
 
 async def answer(send: Send, status: int, content: object) -> None:
@@ -50,8 +59,7 @@ async def rest(version: str, scope: Message, receive: Receive, send: Send) -> No
         state = health_pb2.HealthCheckResponse.SERVING if READY else health_pb2.HealthCheckResponse.NOT_SERVING
         await HEALTH.set("", state)
         return await answer(send, 200, {"ready": READY})
-    SEEN.append({"request_id": headers.get("x-request-id", ""), "shadow": headers.get("x-canario-shadow", "")})
-    fault, _, argument = headers.get(f"x-fault-{version}", "").partition("=")
+    fault, argument = remember(version, headers)
     if fault == "reset":
         # uvicorn has no word for it: `receive` is a method of the cycle that holds the connection.
         return receive.__self__.transport.abort()  # type: ignore[attr-defined, no-any-return] # see above
@@ -63,7 +71,9 @@ async def rest(version: str, scope: Message, receive: Receive, send: Send) -> No
             break
     if fault in ("delay", "hang"):
         await asyncio.sleep(float(argument or 3600))
-    status = int(argument) if fault == "status" else 200
+    if fault == "slow-status":
+        await asyncio.sleep(0.15)
+    status = int(argument) if fault.endswith("status") else 200
     return await answer(send, status, {"version": version, "path": path, "bytes": size, "headers": headers})
 
 
@@ -82,8 +92,7 @@ class Echo(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its s
     async def echo(self, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """Answer, or fail as asked."""
         metadata = {str(name): str(value) for name, value in context.invocation_metadata() or ()}
-        SEEN.append({"request_id": metadata.get("x-request-id", ""), "shadow": metadata.get("x-canario-shadow", "")})
-        fault, _, argument = metadata.get(f"x-fault-{self.version}", "").partition("=")
+        fault, argument = remember(self.version, metadata)
         if fault == "grpc":
             code = next(code for code in grpc.StatusCode if code.value[0] == int(argument))
             await context.abort(code, "as asked")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from canario.model.evidence import Counts
 from canario.model.split import Split
-from tests.router.conftest import Front, StartFront, StartServer, all_up, backend, eventually
+from tests.router.conftest import Clients, Front, StartFront, StartServer, all_up, backend, eventually
 
 pytestmark = pytest.mark.real
 
@@ -67,7 +65,7 @@ def test_stable_is_tried_again_on_its_other_server(start_front: StartFront, star
     one, other = start_server("v1"), start_server("v1")
     all_up(one, other)
     front = start_front(backends=(backend(one, other),), split=Split(stable="v1"))
-    with _clients(front) as statuses:
+    with Clients(front) as statuses:
         time.sleep(0.5)
         one.kill()
         time.sleep(2.0)
@@ -82,7 +80,7 @@ def test_a_killed_candidate_and_a_killed_stable_server_together_are_not_seen(
     one, other, candidate = start_server("v1"), start_server("v1"), start_server("v2")
     all_up(one, other, candidate)
     front = start_front(50.0, backends=(backend(one, other), backend(candidate)))
-    with _clients(front, x_fault_v2="status=500") as statuses:
+    with Clients(front, x_fault_v2="status=500") as statuses:
         time.sleep(0.5)
         one.kill()
         time.sleep(1.0)
@@ -160,27 +158,3 @@ def test_a_removed_server_finishes_what_it_has(start_front: StartFront, start_se
     for thread in waiting:
         thread.join()
     assert answers == ["v2", "v2"]
-
-
-class _clients:  # noqa: N801 - read as a word in a with statement
-    """Steady REST and gRPC clients while the block runs; it gives what they saw, by status."""
-
-    def __init__(self, front: Front, **headers: str) -> None:
-        self._statuses: Counter[str] = Counter()
-        self._go_on = True
-        self._threads = [threading.Thread(target=self._run, args=(ask, headers)) for ask in (front.rest, front.grpc)]
-
-    def _run(self, ask: Callable[..., object], headers: dict[str, str]) -> None:
-        while self._go_on:
-            self._statuses[str(getattr(ask(**headers), "status", ""))] += 1
-            time.sleep(0.002)
-
-    def __enter__(self) -> Counter[str]:
-        for thread in self._threads:
-            thread.start()
-        return self._statuses
-
-    def __exit__(self, *_: object) -> None:
-        self._go_on = False
-        for thread in self._threads:
-            thread.join()
