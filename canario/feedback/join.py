@@ -92,8 +92,9 @@ class Joiner:
             raise EvidenceLost(f"labels cannot be joined now: {failed}", at=str(self._folder)) from failed
 
     def _advance(self) -> None:
+        store = self._truths.token()
         with self._database.look() as connection:
-            taken = Record(connection).truths_taken()
+            taken = Record(connection).truths_taken(store)
         # Truths are looked up before answers: whoever sends a truth has an answer, and that is in a log by then.
         truths = self._truths.first_truths(after=taken, most=MOST_TRUTHS)
         with self._database.look() as connection:
@@ -103,8 +104,9 @@ class Joiner:
             return
         with self._database.transaction() as connection:
             record = Record(connection)
-            if self._take_lines(record, grown):
-                self._take_truths(record, [truth for truth in truths if truth.number > record.truths_taken()])
+            if self._take_lines(record, grown) and truths:
+                self._take_truths(record, truths)
+                record.set_truths_taken(store, truths[-1].number)
             record.drop_what_is_old()
 
     def _take_lines(self, record: Record, names: Sequence[str]) -> bool:
@@ -125,13 +127,12 @@ class Joiner:
         return left > 0
 
     def _take_truths(self, record: Record, truths: Sequence[FirstTruth]) -> None:
-        for number, prediction, truth in truths:
+        for _, prediction, truth in truths:
             answer = record.answer(prediction)
             if answer:
                 self._judge(record, prediction, answer, truth)
             else:
                 record.add_early_truth(prediction, truth)
-            record.set_truths_taken(number)
 
     def _take_answer(self, record: Record, line: Answered) -> None:
         record.add_version(line.version)

@@ -35,10 +35,10 @@ CREATE TABLE IF NOT EXISTS comparisons (
     PRIMARY KEY (stable, candidate)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS totals (
-    one INTEGER PRIMARY KEY CHECK (one = 1), truths_taken INTEGER NOT NULL,
+    one INTEGER PRIMARY KEY CHECK (one = 1), store TEXT NOT NULL, truths_taken INTEGER NOT NULL,
     dropped_truths INTEGER NOT NULL, dropped_copies INTEGER NOT NULL, broken_lines INTEGER NOT NULL
 );
-INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
+INSERT OR IGNORE INTO totals VALUES (1, '', 0, 0, 0, 0);
 """
 
 
@@ -66,12 +66,13 @@ class Record:
         self._run("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, offset))
         self._run("UPDATE totals SET broken_lines = broken_lines + ?", (broken,))
 
-    def truths_taken(self) -> int:
-        """The number of the last truth that was taken from the store."""
-        return int(self._run("SELECT truths_taken FROM totals").fetchone()[0])
+    def truths_taken(self, store: str) -> int:
+        """The number of the last truth that was taken from the store with this token."""
+        found = self._run("SELECT truths_taken FROM totals WHERE store = ?", (store,)).fetchone()
+        return int(found[0]) if found else 0
 
-    def set_truths_taken(self, number: int) -> None:
-        self._run("UPDATE totals SET truths_taken = ?", (number,))
+    def set_truths_taken(self, store: str, number: int) -> None:
+        self._run("UPDATE totals SET store = ?, truths_taken = ?", (store, number))
 
     def add_answer(self, line: Answered) -> bool:
         """Keep an answer that a user got; False when it is here already."""

@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS truths (
     at_seconds REAL NOT NULL,
     UNIQUE (prediction, revision)
 );
+CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), token TEXT NOT NULL);
+INSERT OR IGNORE INTO identity VALUES (1, lower(hex(randomblob(16))));
 """
 
 
@@ -76,6 +78,11 @@ class FeedbackStore:
                 "SELECT truth FROM truths WHERE prediction = ? ORDER BY revision DESC LIMIT 1", (prediction,)
             ).fetchone()
         return found[0] if found else None
+
+    def token(self) -> str:
+        """What tells this file from one that was put in its place: numbers begin anew there."""
+        with self._database.look() as connection:
+            return str(connection.execute("SELECT token FROM identity").fetchone()[0])
 
     def first_truths(self, after: int, most: int) -> list[FirstTruth]:
         """The first truth of each prediction, in the order of arrival: at most `most`, numbered higher than `after`."""

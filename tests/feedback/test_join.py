@@ -221,6 +221,22 @@ def test_a_removed_record_is_made_again_from_the_logs(
     assert joiner.counts() == before
 
 
+def test_a_new_store_is_read_from_its_beginning(
+    joiner: Joiner, log: PredictionLog, store: FeedbackStore, predicted: MakePrediction
+) -> None:
+    """Somebody removes the truths and they come anew: those that counted don't count again, the others do."""
+    answers = [predicted("fraud") for _ in range(3)]
+    log.append(answers)
+    for answer in answers[:2]:
+        tell(store, answer, "clean")
+    assert joiner.counts() == {"v1": (2, 2)}
+    for path in feedback_file("fraud").parent.glob(f"{feedback_file('fraud').name}*"):
+        path.unlink()
+    for answer in (answers[2], answers[0]):
+        tell(store, answer, "clean")
+    assert joiner.counts() == {"v1": (3, 3)}
+
+
 def test_little_by_little_gives_the_same(
     joiner: Joiner,
     log: PredictionLog,
