@@ -51,15 +51,15 @@ def percent(share: float) -> str:
 
 
 def count(number: int) -> str:
-    """A count with its thousands apart: `12 345`, with a space that does not break."""
-    return f"{number:,}".replace(",", "\u202f")
+    """A count with its thousands apart: `12,345`."""
+    return f"{number:,}"
 
 
 def figure(value: float) -> str:
-    """A measured value with as many digits as a person compares: `0.913`, `1 234`."""
+    """A measured value with as many digits as a person compares: `0.913`, `1,234`."""
     if math.isnan(value):
         return "-"
-    return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def score(measured: Score, *, interval: bool = False) -> str:

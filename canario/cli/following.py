@@ -73,13 +73,15 @@ def _page() -> Iterator[Show]:
 
 @contextlib.contextmanager
 def _lines() -> Iterator[Show]:
-    told = 0
+    last: JournalEntry | None = None
 
     def tell(_: Status, recorded: Sequence[JournalEntry]) -> None:
-        nonlocal told
+        nonlocal last
         for decision in recorded:
-            if decision.number > told:
-                told = decision.number
-                say("  ".join(moment(decision)))
+            if last is None or decision.number > last.number:
+                words = moment(decision)
+                if last is None or words[1:] != moment(last)[1:]:
+                    say("  ".join(words))
+                last = decision
 
     yield tell

@@ -21,7 +21,11 @@ def read_journal(path: Path) -> Iterator[JournalEntry]:
             try:
                 yield msgspec.json.decode(line, type=JournalEntry)
             except msgspec.DecodeError as broken:
-                raise IntegrityError(f"this is no decision: {broken}", at=f"{file}:{number}") from broken
+                raise IntegrityError(
+                    f"this is no decision: {broken}",
+                    at=f"{file}:{number}",
+                    hint="a journal is what lies in CANARIO_HOME/local/MODEL/journal",
+                ) from broken
 
 
 def is_turning_point(decision: JournalEntry) -> bool:

@@ -119,7 +119,7 @@ def run(arguments: Sequence[str]) -> int:
         print_problem(error)
         return error.exit_code
     except click.ClickException as wrong:
-        print_problem(usage_problem(wrong))
+        print_problem(usage_problem(wrong, next(iter(arguments), "")))
         return wrong.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

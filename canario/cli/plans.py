@@ -30,6 +30,22 @@ class PlanFlags:
     sticky_header: str | None
     approve_each_step: bool
 
+    @property
+    def change_a_plan(self) -> bool:
+        """Whether anything but the choice of the plan was said."""
+        return replace(self, plan=None, strategy=None) != NOTHING_SAID
+
+
+NOTHING_SAID = PlanFlags(
+    plan=None,
+    strategy=None,
+    steps=None,
+    minimum_requests=None,
+    watch_seconds=None,
+    sticky_header=None,
+    approve_each_step=False,
+)
+
 
 def plan_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a plan, which reach the command as one PlanFlags named `flags`."""
@@ -88,14 +104,16 @@ def plan_for(model: str, flags: PlanFlags) -> RolloutSpec:
     strategy = StrategyKind(flags.strategy) if flags.strategy else None
     written = _read(document) if flags.plan or document.exists() else None
     if written is None or (strategy and strategy is not written.strategy):
-        spec, source = default_plan(strategy or StrategyKind.CANARY), f"the default plan of {strategy or 'canary'}"
+        kind = strategy or StrategyKind.CANARY
+        spec, source = default_plan(kind), f"the default plan of a {kind}"
     else:
         spec, source = written, str(document)
     spec = _with_flags(spec, flags)
     try:
         lint(spec)
     except PlanError as fault:
-        raise PlanError(fault.message, at=f"{source}: {fault.at}", hint=fault.hint) from fault
+        changed = ", changed by flags" if flags.change_a_plan else ""
+        raise PlanError(fault.message, at=f"{source}{changed}: {fault.at}", hint=fault.hint) from fault
     return spec
 
 

@@ -104,7 +104,8 @@ def next_commands(status: Status) -> tuple[str, ...]:
     if not (status.is_up and status.is_supervised):
         return (f"canario up {model}",)
     if rollout is None:
-        back = (f"canario rollback {model}",) if status.past else ()
+        was_promoted = any(past.phase is Phase.PROMOTED for past in status.past)
+        back = (f"canario rollback {model}",) if was_promoted else ()
         return (f"canario rollout {model}", *back, f"canario down {model}")
     match rollout.state.phase:
         case Phase.PAUSED:

@@ -27,7 +27,8 @@ def command(model: str, output: Output) -> None:
 
     status = platform_of(model).status()
     past = status.past[::-1]
-    print_document(output, past, lambda: _table(past))
+    if past or output == "json":
+        print_document(output, past, lambda: _table(past))
     if status.rollout:
         say(f"{status.rollout.state.rollout} is under way: `canario status {status.model}`")
     elif not past:

@@ -46,7 +46,8 @@ def command(model: str, output: Output) -> None:
         )
         for version in stored_versions(model)
     ]
-    print_document(output, listed, lambda: _table(listed))
+    if listed or output == "json":
+        print_document(output, listed, lambda: _table(listed))
     if not listed:
         say(f"no versions{' of ' + model if model else ''} yet; `canario train {model or 'MODEL'}` makes one")
 

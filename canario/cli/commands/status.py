@@ -32,6 +32,7 @@ def command(model: str, output: Output) -> None:
         return
     statuses = all_statuses()
     pages = [part for status in statuses for part in (status_page(status, now_seconds), Text())]
-    print_document(output, statuses, lambda: Group(*pages[:-1]))
+    if statuses or output == "json":
+        print_document(output, statuses, lambda: Group(*pages[:-1]))
     if not statuses:
         say("no model is up; `canario up MODEL` brings one up")
