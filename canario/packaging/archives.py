@@ -30,6 +30,7 @@ from canario.adapters.versions import (
     prove,
 )
 from canario.errors import CardError, DigestMismatch, NotFound, UntrustedCode, UsageError
+from canario.kernel.compiled import OnnxKernel
 from canario.model.card import Card
 from canario.model.version import KernelKind, VersionRecord
 from canario.packaging.cards import NAME, check_card
@@ -74,7 +75,7 @@ def import_version(path: Path, *, trust_pickle: bool = False) -> StoredVersion:
     """Store the version in a file, after all of it has been proved.
 
     Raises NotFound; UsageError for what is no archive of a version or has an unsafe path; DigestMismatch, LibraryMismatch
-    or SignatureMismatch, each naming what differs; UntrustedCode for a version that runs by unpickling, unless
+    or SignatureMismatch, each naming what differs; IntegrityError for a compiled model that is none; UntrustedCode for a version that runs by unpickling, unless
     `trust_pickle`; Conflict when its name is taken by another.
     """
     contents = dict(_members(path))
@@ -83,7 +84,9 @@ def import_version(path: Path, *, trust_pickle: bool = False) -> StoredVersion:
     card = _card(record, contents, path)
     check_libraries(record, path)
     check_signature(record, card, path)
-    if record.kernel.kind is KernelKind.SKLEARN and not trust_pickle:
+    if record.kernel.kind is KernelKind.ONNX:
+        OnnxKernel(contents[ONNX_FILE], card, record.kernel)
+    elif not trust_pickle:
         raise UntrustedCode(
             f"{record.name} is not compiled ({record.kernel.reason}): serving it runs code from its pickled estimator",
             at=f"{path}: {ESTIMATOR_FILE}",
@@ -106,6 +109,8 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 seen.add(member.name)
                 stream = tar.extractfile(member)
                 yield member.name, stream.read() if stream else b""
+            if unpacked.read(1):  # also has gzip compare its checksum
+                raise tarfile.ReadError("it goes on behind its end")
     except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as broken:
         raise UsageError(
             f"{path.name} is not a version's archive, or only a part of one: {broken}",
