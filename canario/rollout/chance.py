@@ -20,6 +20,7 @@ from functools import lru_cache
 from math import exp, inf, lgamma, log, log1p, sqrt
 
 _TINY = 1e-300
+"""Stands for a divisor that came out as exactly 0."""
 _BISECTIONS = 26
 
 
@@ -112,19 +113,19 @@ def _log_tail_by_fraction(a: float, b: float, x: float) -> float:
 
     Modified Lentz, as in Numerical Recipes, third edition, section 6.4; it takes about sqrt(max(a, b)) rounds.
     """
-    numerator, denominator = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    numerator, denominator = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or _TINY)
     fraction = denominator
     for m in range(1, 200 + int(20 * sqrt(max(a, b)))):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            denominator = 1 / _away_from_zero(1 + term * denominator)
-            numerator = _away_from_zero(1 + term / numerator)
-            fraction *= numerator * denominator
-        if abs(numerator * denominator - 1) < 1e-15:
+        at = a + 2 * m
+        even = m * (b - m) * x / ((at - 1) * at)
+        denominator = 1 / ((1 + even * denominator) or _TINY)
+        numerator = (1 + even / numerator) or _TINY
+        fraction *= numerator * denominator
+        odd = -(a + m) * (a + b + m) * x / (at * (at + 1))
+        denominator = 1 / ((1 + odd * denominator) or _TINY)
+        numerator = (1 + odd / numerator) or _TINY
+        change = numerator * denominator
+        fraction *= change
+        if abs(change - 1) < 1e-15:
             break
     return a * log(x) + b * log1p(-x) - log(a) - _log_beta(a, b) + log(fraction)
-
-
-def _away_from_zero(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY
