@@ -178,7 +178,8 @@ def _wanted(estimator: Any, sample: pd.DataFrame, label: str, path: Path) -> lis
 def _answers(estimator: Any, task: Task, features: pd.DataFrame, path: Path) -> NDArray[np.float64]:
     """What the estimator itself says to the sample, as it was read."""
     try:
-        answers = estimator.predict(features) if task is Task.REGRESSION else estimator.predict_proba(features)
+        rows = features if hasattr(estimator, "feature_names_in_") else features.to_numpy()
+        answers = estimator.predict(rows) if task is Task.REGRESSION else estimator.predict_proba(rows)
         numbers = np.asarray(answers, dtype=np.float64)
     except Exception as failed:
         raise UsageError(

@@ -16,7 +16,9 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?")
 
 def read_card(path: Path) -> Card:
     """The card in a file. Raises NotFound, or CardError with `at` naming the file and the field."""
-    card = read_document(Card, path, error=CardError)
+    card = read_document(
+        Card, path, error=CardError, hint="bentos/fraud/model.yaml and bentos/loan/model.yaml show every field"
+    )
     check_card(card, at=str(path))
     return card
 
