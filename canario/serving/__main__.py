@@ -21,6 +21,9 @@ def main() -> int:
     parser.add_argument(
         "--linger-seconds", type=float, default=2.0, help="after SIGTERM: how long it still takes requests, not ready"
     )
+    parser.add_argument(
+        "--longest-stop-seconds", type=float, default=30.0, help="after that: how long requests in flight may take"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

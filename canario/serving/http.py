@@ -57,11 +57,7 @@ def error_response(error: CanarioError, headers: tuple[tuple[bytes, bytes], ...]
 
 
 async def send_response(send: Send, response: Response, *extra: tuple[bytes, bytes]) -> None:
-    """Head and body, one right after the other.
-
-    uvloop gathers what is written in one turn of its loop into one system call, so a killed server leaves a whole
-    answer or none. That holds because nothing is awaited between the two.
-    """
+    """Head and body."""
     headers = [
         (b"content-type", response.content_type),
         (b"content-length", b"%d" % len(response.body)),

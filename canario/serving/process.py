@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -19,11 +20,16 @@ from canario.errors import Conflict
 from canario.serving.app import Application, build_app
 from canario.serving.grpc_server import GrpcServer
 from canario.serving.limits import Limits
+from canario.serving.whole_answers import WholeAnswers
 
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the router keeps an idle connection (30 s): the side that sends requests is the one that hangs up."""
+
+
+BACKLOG = 2048
+"""Connections that the machine keeps for this process until it takes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +55,21 @@ def serve(options: ServeOptions) -> None:
     Raises NotFound, IntegrityError, CardError or KernelError when the version cannot be served, Conflict when a port is
     taken; nothing has listened by then.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options))
-
-
-async def _serve(options: ServeOptions) -> None:
     app = build_app(options.version_folder, options.limits)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, options))
+    if app.served.turns.is_computing:
+        logger.warning("a request was still computed after %g s and is left unanswered", options.longest_stop_seconds)
+        os._exit(0)  # a thread cannot be ended, and leaving in order would wait for it
+
+
+async def _serve(app: Application, options: ServeOptions) -> None:
     with _bound(options.host, options.http_port) as listener:
         grpc_server = GrpcServer(app.served, options.host, options.grpc_port)
         server = _Server(_configuration(app, options))
         lingers = _signals(options.linger_seconds)
         await grpc_server.start()
+        listener.listen(BACKLOG)  # from here on clients wait instead of being refused
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         logger.info(
             "%s answers REST on http://%s:%d and gRPC on %s:%d",
@@ -88,11 +98,12 @@ class _Server(uvicorn.Server):
 def _configuration(app: Application, options: ServeOptions) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=WholeAnswers,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
+        backlog=BACKLOG,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

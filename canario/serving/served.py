@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from canario.serving.tensors import TensorsCodec
 T = TypeVar("T")
 
 QUICK_SECONDS = 0.001
-"""A model that answers one row faster than this may answer small requests in the event loop's own thread."""
+"""A compiled model that answers one row faster than this answers small requests in the event loop's own thread."""
 SMALL_BODY_BYTES = 16 * 1024
 """A request of at most this size, some tens of rows, is small."""
 
@@ -86,22 +87,31 @@ class Turns:
         self._model_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._disk_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
         self.is_quick = False
-        """Whether the model was seen to be quick, when it was warmed up."""
+        """Whether the model is compiled and was seen to be quick, when it was warmed up."""
+        self.is_computing = False
+        """Whether the model's own thread is at work."""
 
     async def compute(self, size_bytes: int, work: Callable[[], T]) -> T:
         """The result of the model's work for a request of that size. Raises Overloaded at once when too many wait."""
         if self.is_quick and size_bytes <= SMALL_BODY_BYTES:
             return work()
-        return await self._wait(self._model_thread, work)
+        return await self._wait(self._model_thread, partial(self._computing, work))
 
     async def write(self, work: Callable[[], T]) -> T:
         """The result of work that waits for the disk."""
         return await self._wait(self._disk_thread, work)
 
     def close(self) -> None:
-        """End the threads, after what they have begun."""
-        self._model_thread.shutdown()
+        """Begin nothing more; what has begun cannot be ended."""
+        self._model_thread.shutdown(wait=False, cancel_futures=True)
         self._disk_thread.shutdown()
+
+    def _computing(self, work: Callable[[], T]) -> T:
+        self.is_computing = True
+        try:
+            return work()
+        finally:
+            self.is_computing = False
 
     async def _wait(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._waiting >= self._most_waiting:
