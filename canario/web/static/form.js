@@ -184,7 +184,8 @@
     complain(part("feedback-problem"), "");
     const [other, ...more] = others();
     part("no").textContent = other && !more.length ? say("right_no_but", { label: other }) : say("right_no");
-    if (other) part("truth").replaceChildren(...others().map((name) => new Option(name, name)));
+    mark(part("truth"), "");
+    if (other) part("truth").replaceChildren(new Option(say("choose"), ""), ...others().map((name) => new Option(name, name)));
     else part("truth").value = "";
   };
 
