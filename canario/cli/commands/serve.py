@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from canario.cli.documented import Documented
@@ -22,10 +24,12 @@ PORT = click.IntRange(1, 65535)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 def command(version: str, http_port: int, grpc_port: int, host: str) -> None:
     """Serve one version over REST and gRPC until Ctrl-C."""
-    from canario.adapters.versions import find_version, prove
+    from canario.adapters.versions import find_version
     from canario.serving.process import ServeOptions, serve
 
     stored = find_version(version)
-    prove(stored)
-    say(f"{stored.record.name}: REST and form on http://{host}:{http_port}, gRPC on {host}:{grpc_port}; Ctrl-C ends it")
+    say(f"loading {stored.record.name}; Ctrl-C ends it")
+    # The server says on this log where it answers, once it does.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     serve(ServeOptions(version_folder=stored.folder, host=host, http_port=http_port, grpc_port=grpc_port))
