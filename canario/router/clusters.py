@@ -135,7 +135,7 @@ _LIMITS: Document = {
     "max_pending_requests": 10_000,
     "max_requests": 10_000,
     # When one of two servers dies, half of what is under way is tried again.
-    "retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": 100},
+    "retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": 20},
 }
 
 _OUTLIERS: Document = {

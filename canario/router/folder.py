@@ -43,6 +43,7 @@ class Router:
     def __init__(self, folder: Path, admin_port: int) -> None:
         self._folder = folder.absolute()
         self._admin = EnvoyAdmin(admin_port)
+        self._proved = ""
 
     def command(self) -> list[str]:
         """The command line of the Envoy that reads this folder; write a plan before it starts."""
@@ -56,7 +57,7 @@ class Router:
         """
         wanted = configuration(plan, self._folder)
         if self._changes(wanted):
-            validate(standalone(plan))
+            self._prove(plan)
         self._write(BOOTSTRAP_FILE, wanted.bootstrap)
         self._write(RUNTIME_FILE, resources("service.runtime.v3.Runtime", [wanted.runtime]))
         for name, document in wanted.endpoints.items():
@@ -124,6 +125,13 @@ class Router:
             or self._read(ROUTES_FILE) != routes
             or any(known.get(name) != document for name, document in wanted.clusters.items())
         )
+
+    def _prove(self, plan: RouterPlan) -> None:
+        """Have Envoy check a configuration once, however often it is written until all of it is in place."""
+        document = standalone(plan)
+        if version_of([document]) != self._proved:
+            validate(document)
+            self._proved = version_of([document])
 
     def _runs(self, routes: Document) -> bool:
         """Whether these very routes are loaded, or nothing runs that could miss a cluster."""

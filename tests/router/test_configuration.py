@@ -23,6 +23,7 @@ PORTS = st.integers(1, 65_535)
 ENDPOINTS = st.builds(
     Endpoint, host=st.sampled_from(["127.0.0.1", "10.0.0.7", "::1"]), http_port=PORTS, grpc_port=PORTS
 )
+SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PERCENT = st.integers(0, 10_000).map(lambda shares: shares / 100)
 
 
@@ -57,13 +58,14 @@ def plans(draw: st.DrawFn) -> RouterPlan:
 
 
 @pytest.mark.real
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(SOME, max_examples=25)
 @given(plans())
 def test_every_plan_gives_a_configuration_that_envoy_accepts(plan: RouterPlan) -> None:
     """Odd names, no candidate, no servers: Envoy itself validates what is generated."""
     validate(standalone(plan))
 
 
+@SOME
 @given(plans())
 def test_every_route_points_to_a_cluster_that_exists(plan: RouterPlan) -> None:
     """No request can be sent to a cluster that the configuration does not have."""
@@ -78,6 +80,7 @@ def test_every_route_points_to_a_cluster_that_exists(plan: RouterPlan) -> None:
     assert wanted.clusters.keys() == wanted.endpoints.keys()
 
 
+@SOME
 @given(plans())
 def test_weights_are_whole_shares_and_the_same_for_both_protocols(plan: RouterPlan) -> None:
     """The candidate comes first with its hundredths of a percent; REST and gRPC have the same shares."""
@@ -93,6 +96,7 @@ def test_weights_are_whole_shares_and_the_same_for_both_protocols(plan: RouterPl
         assert splits == []
 
 
+@SOME
 @given(plans())
 def test_only_a_version_on_trial_has_stable_behind_it(plan: RouterPlan) -> None:
     """Servers of another version stand behind the candidate's share only: never behind a named version or a copy."""
@@ -101,6 +105,7 @@ def test_only_a_version_on_trial_has_stable_behind_it(plan: RouterPlan) -> None:
         assert len(priorities) == (2 if name.role is Role.TRIAL else 1)
 
 
+@SOME
 @given(plans())
 def test_the_same_plan_gives_the_same_text(plan: RouterPlan) -> None:
     """The generated text depends on nothing but the plan, and is JSON."""
@@ -110,6 +115,7 @@ def test_the_same_plan_gives_the_same_text(plan: RouterPlan) -> None:
     json.dumps([one.routes, one.clusters, one.endpoints, one.runtime], allow_nan=False)
 
 
+@SOME
 @example("a/b", "a", Protocol.REST)
 @example("..", "../..", Protocol.GRPC)
 @given(VERSIONS, VERSIONS, st.sampled_from(Protocol))

@@ -224,7 +224,7 @@ COUNTS = st.builds(Counts, requests=st.integers(0, 1000), errors=st.integers(0, 
 SEEN = st.builds(Seen, split=st.dictionaries(st.sampled_from(["v1", "v2", "v3"]), COUNTS))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(SEEN, min_size=1, max_size=4), max_size=5))
 def test_a_tally_adds_up_what_each_process_saw_last(processes: list[list[Seen]]) -> None:
     """However often each of Envoy's lives was looked at, the total is the sum of their last looks."""
