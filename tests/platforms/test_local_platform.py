@@ -150,6 +150,21 @@ def test_down_needs_no_supervisor_and_no_readable_state(platform: LocalPlatform,
     assert find_processes(tmp_path / "local" / MODEL) == []
 
 
+def test_up_after_everything_was_killed_goes_on(platform: LocalPlatform, up: Status, tmp_path: Path) -> None:
+    """After a restart of the machine `up` brings back what was up, on its own port, without being told what it was."""
+    for process in find_processes(tmp_path / "local" / MODEL):
+        process.send(signal.SIGKILL)
+    wait_for(lambda: not find_processes(tmp_path / "local" / MODEL), "the end of everything", 10)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", int(up.url.rpartition(":")[2])))
+        other.listen()
+        with pytest.raises(Conflict, match="is taken"):
+            platform.up()
+    started = platform.up()
+    assert (started.url, started.version, started.was_up) == (up.url, "v1", False)
+
+
 def test_a_version_that_cannot_start_is_not_up(platform: LocalPlatform, tmp_path: Path) -> None:
     """Up says why a version does not start, in the server's own words, and leaves nothing running."""
     with pytest.raises(Unavailable, match="cannot even warm up"):

@@ -99,6 +99,8 @@ class LocalPlatform:
                 at=str(self._files.state),
                 hint=f"`canario rollout {version.record.name}` brings the other version in, judged step by step",
             )
+        if not is_held(self._files.folder) and not find_processes(self._files.folder):
+            self._refuse_a_taken_port(deployment.port)
         return self._run(progress, wait_seconds)
 
     def start_rollout(self, spec: RolloutSpec, candidate: StoredVersion, progress: Progress = _silent) -> str:
@@ -164,7 +166,8 @@ class LocalPlatform:
             return False
         progress("draining")
         if deployment and is_held(self._files.folder):
-            self._files.requests.ask(TakeDown(), self._files.last_request)
+            if deployment.is_up:
+                self._files.requests.ask(TakeDown(), self._files.last_request)
             self._wait_for_the_end()
         stop(process for process in find_processes(self._files.folder) if process.mark.role is Role.SUPERVISOR)
         with held_lock(self._files.folder, self.model):
@@ -186,12 +189,7 @@ class LocalPlatform:
     def _begin(self, version: StoredVersion, port: int, processes: int, progress: Progress) -> None:
         """Write down what shall run, once nothing speaks against it."""
         self.down(progress)  # strays of a platform that was not taken down well
-        if not is_free(port):
-            raise Conflict(
-                f"port {port} is taken by another process",
-                at=f"127.0.0.1:{port}",
-                hint=f"stop that process, or choose another port: `canario up {self.model} --port {port + 1}`",
-            )
+        self._refuse_a_taken_port(port)
         served = served_version(version, progress)
         with held_lock(self._files.folder, self.model):
             before = self._files.deployment()
@@ -215,9 +213,17 @@ class LocalPlatform:
                     served={**before.served, **deployment.served},
                     past=before.past,
                     next_rollout=before.next_rollout,
-                    last_request=before.last_request,
+                    last_request=self._files.requests.drop_waiting(before.last_request),
                 )
             self._files.keep(deployment)
+
+    def _refuse_a_taken_port(self, port: int) -> None:
+        if not is_free(port):
+            raise Conflict(
+                f"port {port} is taken by another process",
+                at=f"127.0.0.1:{port}",
+                hint=f"stop that process, or choose another port: `canario up {self.model} --port {port + 1}`",
+            )
 
     def _run(self, progress: Progress, wait_seconds: float) -> Started:
         """Have a supervisor, and wait until it has everything ready."""
@@ -226,10 +232,10 @@ class LocalPlatform:
         log_mark = size_of(log)
         supervisor = None if was_supervised else self._start_supervisor()
         port = self._known().port
-        began, told, deadline = time.time(), "", time.monotonic() + wait_seconds
+        told, deadline = "", time.monotonic() + wait_seconds
         while True:
             status = self.status()
-            missing = what_is_missing(status, port, since_seconds=0.0 if was_supervised else began)
+            missing = what_is_missing(status, port)
             if not missing:
                 return Started(url=status.url, version=status.stable, was_up=was_supervised)
             if missing != told:

@@ -9,7 +9,7 @@ from enum import Enum
 
 from canario.platforms.local.processes import LOOPBACK
 
-PROBE_SECONDS = 1.0
+PROBE_SECONDS = 2.0
 """The longest that one question waits for its answer."""
 
 

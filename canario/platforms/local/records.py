@@ -11,7 +11,7 @@ import msgspec
 
 from canario.adapters.documents import read_record, write_record
 from canario.adapters.homes import platform_folder
-from canario.errors import NotFound
+from canario.errors import IntegrityError, NotFound
 from canario.model.deployment import Deployment, Observation
 from canario.platforms.local.journal import FileJournal
 from canario.platforms.local.requests import RequestFolder
@@ -59,6 +59,9 @@ class PlatformFiles:
             return read_record(Deployment, self.state)
         except NotFound:
             return None
+        except IntegrityError as broken:
+            hint = f"`canario down {self.folder.name}` stops what runs and puts this file aside"
+            raise IntegrityError(broken.message, at=broken.at, hint=hint) from broken
 
     def keep(self, deployment: Deployment) -> None:
         """Write the deployment, whole and durable before this returns."""

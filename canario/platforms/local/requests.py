@@ -81,6 +81,12 @@ class RequestFolder:
             if number <= up_to:
                 self._path(number).unlink(missing_ok=True)
 
+    def drop_waiting(self, last_taken: int) -> int:
+        """Take all that waits without doing it: it was meant for a platform that is no more. The last number given out."""
+        last = max([last_taken, *self._numbers()])
+        self.forget(last)
+        return last
+
     def _numbers(self) -> list[int]:
         with contextlib.suppress(FileNotFoundError):
             return [int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdigit()]

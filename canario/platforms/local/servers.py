@@ -65,6 +65,8 @@ class LocalServers:
             for slot in adopted:
                 slot.tick(time.monotonic(), self._active_requests)
             time.sleep(0.02)
+        for slot in adopted:
+            slot.trust(time.monotonic())
 
     def start(self, version: str) -> None:
         """Have the version's servers running; starting what runs changes nothing."""

@@ -24,10 +24,9 @@ from canario.platforms.local.processes import (
 
 PROBE_WHEN_COLD_SECONDS = 0.1
 PROBE_WHEN_READY_SECONDS = 0.5
-SILENCES_THAT_COUNT = 3
-"""A busy server may be late once; after so many unanswered questions in a row it gets no requests."""
-HUNG_SECONDS = 15.0
-"""A process that has answered nothing for this long is replaced."""
+HUNG_SECONDS = 30.0
+"""A process that has answered nothing for this long is replaced. Until then silence changes nothing: it may be mere load,
+and the router's own health checks have long led requests around it."""
 COLD_SECONDS = 90.0
 """The longest that a server may take from its start to its first ready."""
 LEAVE_SECONDS = 15.0
@@ -63,7 +62,7 @@ class ServerSlot:
         self._known: LocalProcess | None = None
         self._question: Future[Health] | None = None
         self._next_question_at = 0.0
-        self._silences = 0
+        self._has_refused = False
         self._heard_at = 0.0
         self._stage_since = 0.0
 
@@ -85,6 +84,11 @@ class ServerSlot:
         self.endpoint = Endpoint(host=LOOPBACK, http_port=mark.http_port, grpc_port=mark.grpc_port)
         self._kept.adopt(process, now)
         self._begin(process, now)
+
+    def trust(self, now: float) -> None:
+        """Take an adopted server that is too busy to say how it is for ready: it was in use when its supervisor died."""
+        if self.stage is Stage.COLD and not self._has_refused and self._owns_its_ports():
+            self._become_ready(now)
 
     def leave(self, now: float) -> None:
         """Begin to stop: out of the endpoints first."""
@@ -112,24 +116,34 @@ class ServerSlot:
         if self._question is not None and self._question.done():
             self._hear(self._question.result(), now)
             self._question = None
-        silence_limit = HUNG_SECONDS if self._heard_at else COLD_SECONDS
-        if now - max(self._heard_at, self._stage_since) > silence_limit:
-            self._kept.replace(f"answered nothing for {silence_limit:.0f} s and was killed", now)
+        if self.stage is Stage.READY and now - self._heard_at > HUNG_SECONDS:
+            self._replace(f"answered nothing for {HUNG_SECONDS:.0f} s, was killed, and died", now)
+        elif self.stage is Stage.COLD and now - self._stage_since > COLD_SECONDS:
+            self._replace(f"was not ready after {COLD_SECONDS:.0f} s, was killed, and died", now)
         elif self._question is None and now >= self._next_question_at:
             self._question = self._prober.about(self.endpoint.http_port)
             self._next_question_at = now + (
                 PROBE_WHEN_READY_SECONDS if self.stage is Stage.READY else PROBE_WHEN_COLD_SECONDS
             )
 
+    def _replace(self, reason: str, now: float) -> None:
+        self._kept.replace(reason, now)
+        self._begin(None, now)
+
     def _hear(self, health: Health, now: float) -> None:
-        self._silences = self._silences + 1 if health is Health.SILENT else 0
-        if health is Health.READY:
-            self._heard_at = now
-            if self.stage is Stage.COLD and self._owns_its_ports():
-                self._kept.has_worked()
-                self._enter(Stage.READY, now)
-        elif self.stage is Stage.READY and (health is Health.NOT_READY or self._silences >= SILENCES_THAT_COUNT):
+        if health is Health.SILENT:
+            return
+        self._heard_at = now
+        self._has_refused = health is Health.NOT_READY
+        if self._has_refused and self.stage is Stage.READY:
             self._enter(Stage.COLD, now)
+        elif health is Health.READY and self.stage is Stage.COLD and self._owns_its_ports():
+            self._become_ready(now)
+
+    def _become_ready(self, now: float) -> None:
+        self._kept.has_worked()
+        self._heard_at = now
+        self._enter(Stage.READY, now)
 
     def _owns_its_ports(self) -> bool:
         """Whether the answers came from this slot's own process, and not from one that took a port first."""
@@ -157,7 +171,7 @@ class ServerSlot:
         self._known = process
         self._question = None
         self._next_question_at = now
-        self._silences = 0
+        self._has_refused = False
         self._heard_at = 0.0
         self._enter(Stage.COLD, now)
 

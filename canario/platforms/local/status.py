@@ -14,7 +14,9 @@ from canario.platforms.local.records import PlatformFiles
 def status_of(files: PlatformFiles, deployment: Deployment) -> Status:
     """How the model stands; reads, changes nothing."""
     is_supervised = is_held(files.folder)
-    observed = files.observation() if is_supervised else _observe(files, deployment)
+    observed = files.observation()
+    if observed is None or not is_supervised or observed.pid != holder_pid(files.folder):
+        observed = _observe(files, deployment)  # nobody watches, or nobody has told yet what was seen
     running = deployment.rollout
     return Status(
         model=deployment.model,
@@ -23,27 +25,23 @@ def status_of(files: PlatformFiles, deployment: Deployment) -> Status:
         stable=deployment.stable,
         is_supervised=is_supervised,
         supervisor_pid=holder_pid(files.folder) if is_supervised else None,
-        heartbeat_age_seconds=time.time() - observed.at_seconds if is_supervised and observed else None,
-        last_error=observed.last_error if observed else "",
-        router_pid=observed.router_pid if observed else None,
+        heartbeat_age_seconds=time.time() - observed.at_seconds if observed.pid else None,
+        last_error=observed.last_error,
+        router_pid=observed.router_pid,
         admin_port=deployment.admin_port,
         processes=deployment.processes,
         asked=deployment.split,
-        actual=observed.actual if observed else None,
-        servers=observed.servers if observed else (),
+        actual=observed.actual,
+        servers=observed.servers,
         rollout=running,
-        verdict=observed.verdict if observed and running else None,
+        verdict=observed.verdict if running else None,
         past=deployment.past,
     )
 
 
-def what_is_missing(status: Status, port: int, since_seconds: float) -> str:
-    """What stands between a model and its clients, in words; empty when everything is ready.
-
-    A heartbeat from before `since_seconds` is another supervisor's and says nothing.
-    """
-    age = status.heartbeat_age_seconds
-    if not status.is_supervised or age is None or time.time() - age < since_seconds:
+def what_is_missing(status: Status, port: int) -> str:
+    """What stands between a model and its clients, in words; empty when everything is ready."""
+    if not status.is_supervised or status.heartbeat_age_seconds is None:
         return "starting the supervisor"
     ready = sum(server.version == status.stable and server.stage == "ready" for server in status.servers)
     if ready < status.processes:

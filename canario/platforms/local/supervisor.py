@@ -84,10 +84,13 @@ class Supervisor:
         while self._deployment.is_up and not self._ending.is_set():
             began = time.monotonic()
             try:
-                self._turn()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next turn is made: the servers need their keeper
-                _log.exception("this turn failed")
+                self._decide()
+                self._last_error = ""
+            except Exception as error:  # noqa: BLE001 - whatever it is, the servers need their keeper, and the next turn is made
+                _log.exception("this turn decided nothing")
                 self._last_error = f"{type(error).__name__}: {error}"
+            if self._deployment.is_up:
+                self._world.follow(self._deployment)
             self._show(began)
             self._ending.wait(max(0.01, PERIOD_SECONDS - (time.monotonic() - began)))
         self._world.close()
@@ -95,7 +98,7 @@ class Supervisor:
             stop_everything(self._files.folder, lambda: drain(self._deployment.admin_port))
         _log.info("ended; %s", "servers and router go on" if self._deployment.is_up else "everything is down")
 
-    def _turn(self) -> None:
+    def _decide(self) -> None:
         now_seconds = time.time()
         requests = list(self._files.requests.waiting(self._deployment.last_request))
         taken = take_requests(self._deployment, requests, now_seconds)
@@ -108,9 +111,6 @@ class Supervisor:
             self._deployment = turn.deployment
         if requests:
             self._files.requests.forget(up_to=self._deployment.last_request)
-        if self._deployment.is_up:
-            self._world.follow(self._deployment)
-        self._last_error = ""
 
     def _note(self, turn: Turn, evidence: Evidence, now_seconds: float, *, took_commands: bool) -> None:
         """Append to the journal when orders, phase, step or answer differ from the last note, or a command was taken."""
