@@ -55,7 +55,7 @@ def _known(entry: JournalEntry) -> Iterator[str]:
             "" if runs(evidence, entry.state.asked) or entry.state.asked is None else ", which was not the asked one"
         )
         yield f"The router ran {_split(evidence.router_split)}{difference}."
-    if state.step_since_seconds is not None and evidence.counts is not None:
+    if state.step_since_seconds is not None and not lost:
         for version in (state.candidate, state.stable):
             counts = seen(state, evidence, version)
             yield (
