@@ -10,15 +10,15 @@ from canario.cli.figures import age, clock_time, count, duration, percent
 from canario.cli.printing import pairs, table
 from canario.model.deployment import PastRollout, Rollout, Status
 from canario.model.journal import JournalEntry
-from canario.model.rollout import Phase
+from canario.model.rollout import Phase, RolloutSpec
 from canario.model.split import Split
-from canario.model.verdict import Answer, GateVerdict
+from canario.model.verdict import Answer, Verdict
 from canario.rollout.steering import is_last, last_index, step_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MOMENTS_SHOWN = 8
+MOMENTS_SHOWN = 6
 COLOURS = {Answer.PASS: "green", Answer.FAIL: "red", Answer.UNKNOWN: "yellow"}
 
 
@@ -27,13 +27,11 @@ def status_page(status: Status, now_seconds: float) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [
-        _facts(status, now_seconds),
-        Text(),
-        _servers(status),
-    ]
+    parts: list[RenderableType] = [_facts(status, now_seconds)]
+    if status.is_up:
+        parts += [Text(), _servers(status)]
     if status.rollout and status.verdict and status.verdict.gates:
-        parts += [Text(), _gates(status.verdict.gates)]
+        parts += [Text(), _gates(status.rollout.spec, status.verdict)]
     parts += [Text(), _closing(status)]
     return Group(*parts)
 
@@ -94,7 +92,8 @@ def live_page(status: Status, recorded: Sequence[JournalEntry], now_seconds: flo
 
     drawn = table("time", "phase", "weight", "verdict", "why")
     for decision in recorded[-MOMENTS_SHOWN:]:
-        drawn.add_row(*moment(decision))
+        *words, why = moment(decision)
+        drawn.add_row(*words, Text(why, no_wrap=True, overflow="ellipsis"))
     return Group(status_page(status, now_seconds), Text(), drawn)
 
 
@@ -148,13 +147,19 @@ def _ready(version: str, status: Status) -> str:
     return words + (f", restarts: {restarts}" if restarts else "") + failures
 
 
-def _gates(gates: Sequence[GateVerdict]) -> RenderableType:
+def _gates(spec: RolloutSpec, verdict: Verdict) -> RenderableType:
     from rich.text import Text
 
+    not_waited_for = {gate.kind for gate in spec.gates if not gate.blocking}
     drawn = table("gate", "answer", "needs", "why")
-    for gate in gates:
-        needs = f"about {gate.requests_needed} more" if gate.requests_needed else "-"
-        drawn.add_row(gate.gate, Text(gate.answer, style=COLOURS[gate.answer]), needs, gate.reason)
+    for gate in verdict.gates:
+        needs = f"about {count(gate.requests_needed)} more" if gate.requests_needed else "-"
+        drawn.add_row(
+            gate.gate,
+            Text(gate.answer, style=COLOURS[gate.answer]),
+            "not waited for" if gate.gate in not_waited_for else needs,
+            gate.reason.removeprefix(f"{gate.gate}: "),
+        )
     return drawn
 
 

@@ -1,0 +1,51 @@
+"""The JSON Schemas that editors use: fresh, closed, explained, and true of the documents in the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+import yaml
+
+from canario.adapters.schemas import json_schema
+from canario.model.card import Card
+from canario.model.rollout import RolloutSpec
+
+ROOT = Path(__file__).parents[2]
+KINDS = {"model": Card, "rollout": RolloutSpec}
+DOCUMENTS = sorted((ROOT / "bentos").glob("*/*.yaml"))
+
+
+def schema(document: str) -> Any:
+    return msgspec.json.decode((ROOT / "schemas" / f"{document}.schema.json").read_bytes())
+
+
+@pytest.mark.parametrize("document", KINDS)
+def test_the_committed_schemas_are_fresh(document: str) -> None:
+    """schemas/ says what this release reads; `canario schema model > schemas/model.schema.json` renews it."""
+    assert (ROOT / "schemas" / f"{document}.schema.json").read_text() == json_schema(KINDS[document])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_document_of_the_repository_fits_its_schema(path: Path) -> None:
+    """The rooms' own cards and plans raise no complaint in an editor."""
+    jsonschema_rs.validate(schema(path.stem), yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_typo_is_marked(path: Path) -> None:
+    """A field that canario does not know is an error in the editor already."""
+    content = yaml.safe_load(path.read_text())
+    with pytest.raises(jsonschema_rs.ValidationError, match="Additional properties"):
+        jsonschema_rs.validate(schema(path.stem), {**content, "colour": "blue"})
+
+
+def test_an_editor_explains_the_fields() -> None:
+    """Hovering over a field shows the sentence that stands under it in the source, units included."""
+    step = schema("rollout")["$defs"]["Step"]["properties"]
+    assert "requests at this weight" in step["minimum_requests"]["description"]
+    column = schema("model")["$defs"]["Column"]["properties"]
+    assert "EUR" in column["unit"]["description"]
