@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import msgspec
@@ -14,12 +15,13 @@ from canario.errors import InputError, TooLarge
 from canario.kernel.columns import dtype_of
 from canario.model.card import Card, Column, ColumnKind
 from canario.model.feedback import Value
-from canario.serving.checks import LARGEST_INTEGER, CardCheck, describe
+from canario.serving.checks import LARGEST_INTEGER, CardCheck, as_column, describe
 from canario.serving.limits import Limits
 
 _JSON_TYPES: dict[ColumnKind, Any] = {
     ColumnKind.NUMBER: float,
-    ColumnKind.INTEGER: Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)],
+    # 40.0 is a whole number too: many languages write it so.
+    ColumnKind.INTEGER: Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)] | float,
     ColumnKind.BOOLEAN: bool,
     ColumnKind.CATEGORY: str,
     ColumnKind.TEXT: str,
@@ -62,13 +64,17 @@ class RowsCodec:
     def columns(self, body: bytes) -> dict[str, NDArray[Any]]:
         """The columns of `{"rows": [{...}, ...]}` or of one row object. Raises InputError with the value's path."""
         rows, prefix = self._rows(body)
+        names = self._card.column_names
+
+        def where(row: int, place: int) -> str:
+            return f"rows[{row}].{names[place]}" if prefix else names[place]
+
         values = zip(*map(msgspec.structs.astuple, rows), strict=True)
         columns = {
-            column.name: _array(column, cells, dtype)
-            for column, cells, dtype in zip(self._card.columns, values, self._dtypes, strict=True)
+            column.name: _array(column, cells, dtype, partial(where, place=place))
+            for place, (column, cells, dtype) in enumerate(zip(self._card.columns, values, self._dtypes, strict=True))
         }
-        names = self._card.column_names
-        self._check(columns, lambda row, place: f"rows[{row}].{names[place]}" if prefix else names[place])
+        self._check(columns, where)
         return columns
 
     def _rows(self, body: bytes) -> tuple[Sequence[Any], str]:
@@ -116,11 +122,13 @@ def _field(index: int, column: Column) -> tuple[Any, ...]:
     return f"c{index}", kind
 
 
-def _array(column: Column, cells: tuple[Any, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _array(column: Column, cells: tuple[Any, ...], dtype: np.dtype[Any], where: Callable[[int], str]) -> NDArray[Any]:
     if dtype.kind == "O":
         words = np.empty(len(cells), dtype=object)
         words[:] = ["" if cell is None else cell for cell in cells] if column.nullable else cells
         return words
+    if column.kind is ColumnKind.INTEGER:
+        return as_column(column, np.array(cells, dtype=np.float64), where)
     return np.array(cells, dtype=dtype)
 
 

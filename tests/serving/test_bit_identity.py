@@ -26,7 +26,8 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
 ROWS = 10_000
 BATCH = 2_500
 FIRST_DAY, LAST_DAY = dt.date(2026, 1, 1), dt.date(2026, 1, 7)
-DTYPES = {"FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_, "BYTES": np.object_}
+DAYS = {"fraud": 35, "loan": 105}
+"""So many days have more rows than are asked."""
 
 Answer = tuple[list[Any], NDArray[np.uint64]]
 """The labels, and the bits of the scores."""
@@ -67,7 +68,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         patch.setenv("CANARIO_ROOMS", str(Path(__file__).parents[2] / "bentos"))
         room = load_room(request.param)
         version = train(room, TrainingRequest(first_day=FIRST_DAY, last_day=LAST_DAY, tag="v1"))
-    rows = room.generate(LAST_DAY, LAST_DAY + dt.timedelta(days=40), 7)
+    rows = room.generate(LAST_DAY, LAST_DAY + dt.timedelta(days=DAYS[request.param]), 7)
     assert len(rows) >= ROWS
     columns = columns_from_frame(version.card(), rows.iloc[:ROWS].reset_index(drop=True))
     with server_processes.running(version.folder, home / "server") as server:
