@@ -132,7 +132,7 @@ class Climb:
         mine, other = stream.bad(start, start + LONGEST_STEP_SECONDS, weight)
         lasted, requests = 0.0, 0
         while lasted < LONGEST_STEP_SECONDS:
-            wait = max(1.0, lasted / 4)
+            wait = max(5.0, lasted / 2)
             failed_at = self.look_at_every_event(mine, other, weight, start + lasted, start + lasted + wait)
             if failed_at is not None:
                 return True, failed_at
