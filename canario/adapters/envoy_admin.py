@@ -42,9 +42,10 @@ class EnvoyAdmin:
     def is_ready(self) -> bool:
         """Whether Envoy has read its whole configuration and takes requests."""
         try:
-            return self._read("/ready").strip() == b"LIVE"
+            self._read("/ready")
         except EvidenceLost:
             return False
+        return True
 
     def counters(self, prefix: str) -> tuple[str, list[Sample]]:
         """The moment at which this process read its bootstrap, which names it, and its counters `<prefix>.*`.
@@ -107,4 +108,10 @@ class EnvoyAdmin:
 
     def _get(self, connection: http.client.HTTPConnection, path: str) -> bytes:
         connection.request("GET", path)
-        return connection.getresponse().read()
+        response = connection.getresponse()
+        content = response.read()
+        if response.status != http.client.OK:
+            raise EvidenceLost(
+                f"the router's admin port says {response.status} to {path}", at=f"127.0.0.1:{self._port}"
+            )
+        return content

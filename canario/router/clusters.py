@@ -68,8 +68,12 @@ def cluster(name: ClusterName) -> Document:
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "1s",
         "ignore_health_on_host_removal": True,
-        # Only when every server is unhealthy are they all tried: an answer may come, a refusal is certain.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 1}, "update_merge_window": "0s"},
+        "common_lb_config": {
+            # Only when every server is unhealthy are they all tried: an answer may come, a refusal is certain.
+            "healthy_panic_threshold": {"value": 1},
+            # Otherwise what is learnt of a server's health may wait for up to a second before it counts.
+            "update_merge_window": "0s",
+        },
         "circuit_breakers": {"thresholds": [_LIMITS]},
         "health_checks": [_HEALTH | _PROBES[name.protocol]],
         "outlier_detection": _OUTLIERS,

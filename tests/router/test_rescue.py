@@ -138,6 +138,18 @@ def test_a_draining_server_finishes_what_it_has(start_front: StartFront, start_s
     eventually(lambda: front.router.active_requests(one.endpoint) == 0)
 
 
+def test_a_removed_server_gets_nothing_new(start_front: StartFront, start_server: StartServer) -> None:
+    """A server that is no longer in the plan gets no request any more, although it is well."""
+    one, other = start_server("v1"), start_server("v1")
+    all_up(one, other)
+    front = start_front(backends=(backend(one, other),), split=Split(stable="v1"))
+    front.change(backends=(backend(other),))
+    time.sleep(0.1)
+    before = len(one.seen())
+    assert front.tally("rest", 20) + front.tally("grpc", 20) == {("200", "v1"): 20, ("OK", "v1"): 20}
+    assert len(one.seen()) == before
+
+
 def test_a_removed_server_finishes_what_it_has(start_front: StartFront, start_server: StartServer) -> None:
     """Taking a server, or a whole version, out of the router breaks no request that it is answering."""
     stable, candidate = start_server("v1"), start_server("v2")

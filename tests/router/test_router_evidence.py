@@ -181,6 +181,20 @@ def test_failing_copies_are_evidence(protocol: str, fault: str, front: Front) ->
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("name", ["1.0.2-rc.1", "a b/c:d"])
+def test_a_version_may_be_called_what_it_likes(name: str, front: Front) -> None:
+    """Dots, slashes and spaces in a version's name change neither its route nor its evidence nor what is read back."""
+    stable, other = front.plan.backends
+    front.change(Split(stable="v1", candidate=name, weight_percent=100.0), (stable, replace(other, version=name)))
+    assert front.router.split() == front.plan.split
+    assert front.tally("rest", 3, x_fault_v2="status=500")["200", "v1"] == 3
+    assert front.grpc().content["version"] == front.rest(x_canario_version=name).content["version"] == "v2"
+    seen = front.seen()
+    assert seen.split[name] == Counts(requests=4, errors=3)
+    assert seen.named[name] == Counts(requests=1)
+
+
+@pytest.mark.real
 def test_counts_are_exact_under_many_clients(front: Front) -> None:
     """Eight clients at once, a tenth of the candidate's answers failing: nothing is lost and nothing counted twice."""
     before = front.seen().split
