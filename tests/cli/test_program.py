@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import re
 import shlex
 import subprocess
@@ -15,7 +18,7 @@ from click.testing import CliRunner
 from canario.cli.documented import Documented
 from canario.cli.main import SECTIONS
 from canario.cli.main import canario as group
-from tests.cli.program import Canario
+from tests.cli.program import PROGRAM, Canario
 
 COMMANDS = [name for names in SECTIONS.values() for name in names]
 HEAVY = {"bentoml", "sklearn", "pandas", "onnxruntime", "onnx", "grpc", "scipy"}
@@ -131,7 +134,46 @@ def test_an_unforeseen_error_is_one_line_and_its_traceback_is_kept(canario: Cana
     assert "Traceback" in canario("list", **broken, CANARIO_DEBUG="1").stderr
 
 
-def test_colour_is_only_for_terminals(canario: Canario) -> None:
-    """What is written into a file or a pipe holds no colour codes."""
-    ended = canario("show", "nothing")
-    assert "\x1b" not in ended.stderr + canario("list").stdout
+def on_a_terminal(canario: Canario, *arguments: str, **changes: str) -> str:
+    """What a command line prints on a terminal."""
+    screen, end = pty.openpty()
+    running = subprocess.Popen(
+        [PROGRAM, *arguments],
+        env={**canario.environment, "TERM": "xterm-256color", **changes},
+        cwd=canario.folder,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+    )
+    os.close(end)
+    printed = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody holds its other end any more
+        while chunk := os.read(screen, 4096):
+            printed += chunk
+    os.close(screen)
+    running.wait(timeout=30)
+    return printed.decode()
+
+
+def test_colour_is_only_for_terminals_that_want_it(canario: Canario) -> None:
+    """Colour is on a terminal alone, and neither with NO_COLOR nor on a dumb terminal; the words are the same."""
+    red = "\x1b[1;31m"
+    assert red in on_a_terminal(canario, "show", "nothing")
+    assert red not in on_a_terminal(canario, "show", "nothing", NO_COLOR="1")
+    assert "\x1b" not in on_a_terminal(canario, "show", "nothing", TERM="dumb")
+    piped = canario("show", "nothing").stderr
+    assert piped.startswith("error: no version of 'nothing'")
+    assert "\x1b" not in piped
+
+
+def test_long_work_moves_on_a_terminal_and_is_told_in_lines_elsewhere(canario: Canario) -> None:
+    """Work that takes a while shows a moving line on a terminal, and plain lines in a log or on a dumb terminal."""
+    moving = on_a_terminal(canario, "import", "nothing.canario")
+    assert "\x1b[?25l" in moving, "the cursor is not hidden"
+    assert moving.rindex("\x1b[?25h") > moving.rindex("\x1b[?25l"), "the cursor does not come back"
+    for plain in (
+        on_a_terminal(canario, "import", "nothing.canario", TERM="dumb"),
+        canario("import", "nothing.canario").stderr,
+    ):
+        assert plain.startswith("importing nothing.canario")
+        assert "\x1b" not in plain

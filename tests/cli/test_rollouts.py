@@ -12,14 +12,16 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from canario.adapters.versions import read_version
+from canario.adapters.versions import find_version
+from canario.model.deployment import Status
+from canario.model.rollout import Phase, RolloutState
+from canario.platforms.local.platform import LocalPlatform
 from demo.rows import sample_rows
 from demo.traffic import Traffic
-from tests.cli.program import PROGRAM, Canario
+from tests.cli.program import PROGRAM, Canario, in_process
 
 pytestmark = [pytest.mark.xdist_group("trained"), pytest.mark.real]
 
@@ -42,12 +44,14 @@ def platform(trained: Canario) -> Iterator[Canario]:
     (trained.folder / "quick.yaml").write_text(PLAN)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    try:
-        ended = trained("up", "fraud:v1", "--port", str(port), "--processes", "1")
-        assert ended.exit_code == 0, ended.stderr
-        yield trained
-    finally:
-        down = trained("down", "fraud")
+    with pytest.MonkeyPatch.context() as patch:
+        in_process(patch, trained.environment)
+        try:
+            ended = trained("up", "fraud:v1", "--port", str(port), "--processes", "1")
+            assert ended.exit_code == 0, ended.stderr
+            yield trained
+        finally:
+            down = trained("down", "fraud")
     assert down.exit_code == 0, down.stderr
     assert "taking fraud down: done in" in down.stderr
     assert processes_in(trained.folder) == []
@@ -57,19 +61,18 @@ def platform(trained: Canario) -> Iterator[Canario]:
 def fraud(platform: Canario) -> Iterator[Canario]:
     """The platform at rest: no rollout, v1 stable."""
     yield platform
-    if status_of(platform)["rollout"]:
+    if state():
         platform("abort", "fraud")
         platform("watch", "fraud")
-    if status_of(platform)["stable"] != "v1":
+    if status().stable != "v1":
         assert platform("rollback", "fraud", "v1", "--wait").exit_code == 0
 
 
 @pytest.fixture
-def traffic(platform: Canario, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traffic]:
+def traffic(platform: Canario) -> Iterator[Traffic]:
     """Steady traffic over REST and gRPC, of which no client may see a failure."""
-    monkeypatch.setenv("CANARIO_ROOMS", platform.environment["CANARIO_ROOMS"])
-    card = read_version(Path(platform.environment["BENTOML_HOME"]) / "models" / "fraud" / "v1").card()
-    target = status_of(platform)["url"].removeprefix("http://")
+    card = find_version("fraud:v1").card()
+    target = status().url.removeprefix("http://")
     rows = sample_rows("fraud", 50)
     with Traffic(
         target=target, model="fraud", card=card, rows=rows, requests_per_second=REQUESTS_PER_SECOND
@@ -85,8 +88,9 @@ def processes_in(folder: Path) -> list[str]:
     return [line for line in listed.splitlines() if str(folder) in line]
 
 
-def status_of(platform: Canario) -> Any:
-    return platform("status", "fraud", "--output", "json").json()
+def status() -> Status:
+    """What the platform says of fraud, without a program of its own for each look."""
+    return LocalPlatform("fraud").status()
 
 
 def eventually(holds: Callable[[], bool], what: str) -> None:
@@ -103,16 +107,23 @@ def start_rollout(platform: Canario, version: str, *flags: str) -> str:
     return str(ended.json()["rollout"]["state"]["rollout"])
 
 
-def phase_of(platform: Canario) -> str:
-    rollout = status_of(platform)["rollout"]
-    return rollout["state"]["phase"] if rollout else "none"
+def state() -> RolloutState | None:
+    """How far the rollout under way has come."""
+    rollout = status().rollout
+    return rollout.state if rollout else None
+
+
+def is_in(phase: Phase) -> bool:
+    """Whether the rollout under way is in this phase."""
+    present = state()
+    return present is not None and present.phase is phase
 
 
 def test_up_tells_where_the_model_answers_and_changes_nothing_when_it_is_up(fraud: Canario) -> None:
     """`up` prints the address; a second `up` leaves everything as it is, and another version is refused with the way to it."""
     again = fraud("up", "fraud", "--output", "json")
     assert again.json()["was_up"] is True
-    assert again.json()["url"] == status_of(fraud)["url"]
+    assert again.json()["url"] == status().url
     other = fraud("up", "fraud:v2")
     assert other.exit_code == 1
     assert "canario rollout fraud:v2" in other.stderr
@@ -130,7 +141,7 @@ def test_status_shows_who_answers_and_what_to_do_next(fraud: Canario) -> None:
 def test_list_says_where_a_version_runs(fraud: Canario) -> None:
     """`list` says of a version that answers what it is and where."""
     listed = {entry["record"]["name"]["tag"]: entry for entry in fraud("list", "fraud", "-o", "json").json()}
-    assert listed["v1"]["runs"] == f"stable on {status_of(fraud)['url']}"
+    assert listed["v1"]["runs"] == f"stable on {status().url}"
     assert listed["v1"]["packed"] is True
     assert listed["v2"]["runs"] == ""
 
@@ -156,7 +167,7 @@ def test_a_good_version_is_promoted_and_can_be_taken_back(fraud: Canario, traffi
 
     back = fraud("rollback", "fraud", "--wait")
     assert back.exit_code == 0, back.stderr
-    assert status_of(fraud)["stable"] == "v1"
+    assert status().stable == "v1"
 
 
 def test_a_bad_version_is_thrown_back_with_exit_code_3(fraud: Canario, traffic: Traffic) -> None:
@@ -174,18 +185,18 @@ def test_a_bad_version_is_thrown_back_with_exit_code_3(fraud: Canario, traffic: 
 def test_a_rollout_without_traffic_holds_and_obeys(fraud: Canario) -> None:
     """Without evidence nothing is decided: `status` says how many requests each gate needs; pause, resume, abort are obeyed."""
     start_rollout(fraud, "fraud:v2")
-    eventually(lambda: phase_of(fraud) == "stepping", "it does not begin")
-    eventually(lambda: "unknown" in fraud("status").stdout, "no gate is shown")
+    eventually(lambda: is_in(Phase.STEPPING), "it does not begin")
+    eventually(lambda: (verdict := status().verdict) is not None and bool(verdict.gates), "no gate is judged")
     page = fraud("status").stdout
     assert re.search(r"^v2 +candidate +50 % +50 % +1 ready$", page, re.MULTILINE)
     assert re.search(r"^step +1 of 2, 50 %, 30 requests$", page, re.MULTILINE)
     assert re.search(r"^errors +unknown +about \d+ more +\S", page, re.MULTILINE)
 
     fraud("pause", "--reason", "looking")
-    eventually(lambda: phase_of(fraud) == "paused", "it does not pause")
+    eventually(lambda: is_in(Phase.PAUSED), "it does not pause")
     assert re.search(r"^why +paused by \w+: looking", fraud("status").stdout, re.MULTILINE)
     fraud("resume", "fraud")
-    eventually(lambda: phase_of(fraud) == "stepping", "it does not resume")
+    eventually(lambda: is_in(Phase.STEPPING), "it does not resume")
     assert "the rollout of v2 is under way" in fraud("rollout", "fraud:bad").stderr
 
     fraud("abort", "fraud", "--reason", "changed my mind")
@@ -199,16 +210,16 @@ def test_a_rollout_without_traffic_holds_and_obeys(fraud: Canario) -> None:
 def test_a_step_waits_for_approval(fraud: Canario, traffic: Traffic) -> None:
     """With --approve-each-step nothing goes on before `canario promote`, which `status` says."""
     start_rollout(fraud, "fraud:v2", "--approve-each-step", "--watch-seconds", "600")
-    eventually(lambda: (status_of(fraud)["rollout"] or {"state": {}})["state"].get("passed", False), "it does not pass")
+    eventually(lambda: bool((present := state()) and present.passed), "it does not pass")
     page = fraud("status").stdout
     assert "needs `canario promote`" in page
     assert re.search(r"^next +canario promote fraud$", page, re.MULTILINE)
-    assert phase_of(fraud) == "stepping"
+    assert is_in(Phase.STEPPING)
     fraud("promote", "fraud")
-    eventually(lambda: phase_of(fraud) == "watching", "it does not go on")
+    eventually(lambda: is_in(Phase.WATCHING), "it does not go on")
     assert "2 of 2, the watch, for 10m00s" in fraud("status").stdout
     fraud("rollback", "fraud", "--wait")
-    assert status_of(fraud)["stable"] == "v1"
+    assert status().stable == "v1"
 
 
 def test_a_changed_journal_is_found_out(fraud: Canario, tmp_path: Path) -> None:
@@ -255,4 +266,4 @@ def test_watch_is_a_live_page_on_a_terminal(fraud: Canario) -> None:
         os.close(screen)
     assert watching.returncode == 130
     assert stderr.strip() == "interrupted"
-    assert phase_of(fraud) in ("starting", "stepping")
+    assert is_in(Phase.STARTING) or is_in(Phase.STEPPING)
