@@ -104,7 +104,7 @@ def _use_one_thread(part: Any, seen: set[int]) -> None:
     elif isinstance(part, np.ndarray) and part.dtype == object:
         inner = list(part.flat)
     elif isinstance(part, sklearn.base.BaseEstimator):
-        if getattr(part, "n_jobs", 1) != 1:
+        if getattr(part, "n_jobs", None) not in (None, 1):
             part.n_jobs = 1
         inner = list(vars(part).values())
     else:

@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from canario.adapters.documents import to_yaml
 from canario.adapters.versions import CARD_FILE, ESTIMATOR_FILE, ONNX_FILE, StoredVersion
@@ -104,7 +105,8 @@ def fit() -> Callable[..., Any]:
         if classes:
             edges = np.quantile(truth, np.linspace(0, 1, len(classes) + 1)[1:-1])
             truth = np.array(classes)[np.digitize(truth, edges)]
-        return (model if bare else prepared(model)).fit(frame[NUMBERS] if bare else frame, truth)
+        with threadpool_limits(1):
+            return (model if bare else prepared(model)).fit(frame[NUMBERS] if bare else frame, truth)
 
     return fitted
 

@@ -26,7 +26,9 @@ from canario.kernel.compile import compile_estimator
 from canario.kernel.compiled import OnnxKernel
 from canario.kernel.estimator import EstimatorKernel
 from canario.kernel.trials import rows_within
-from canario.model.version import KernelKind
+from canario.model.version import KernelChoice, KernelKind
+
+PLAIN = KernelChoice(kind=KernelKind.SKLEARN, reason="asked for")
 
 CLASSIFIERS = [
     HistGradientBoostingClassifier(max_iter=20),
@@ -71,7 +73,7 @@ def test_a_classifier_gives_the_same_labels_and_probabilities(
     assert compiled.onnx is not None
     given = columns_from_frame(card, make_rows(1000, seed=3))
     for rows in (given, rows_within(card, given, splits=np.empty(0), seed=4)):
-        expected = EstimatorKernel(estimator, card, compiled.choice).predict(rows)
+        expected = EstimatorKernel(estimator, card, PLAIN).predict(rows)
         found = OnnxKernel(compiled.onnx, card, compiled.choice).predict(rows)
         assert found.labels.tolist() == expected.labels.tolist()
         assert found.probabilities == pytest.approx(expected.probabilities, rel=0, abs=1e-14)
@@ -88,7 +90,7 @@ def test_a_regressor_gives_the_same_values(
     assert compiled.onnx is not None, compiled.choice.reason
     given = columns_from_frame(card, make_rows(1000, seed=3))
     for rows in (given, rows_within(card, given, splits=np.empty(0), seed=4)):
-        expected = EstimatorKernel(estimator, card, compiled.choice).predict(rows).scores
+        expected = EstimatorKernel(estimator, card, PLAIN).predict(rows).scores
         found = OnnxKernel(compiled.onnx, card, compiled.choice).predict(rows).scores
         if hasattr(model, "coef_") or isinstance(model, (LinearRegression, Ridge, ElasticNet)):
             assert found == pytest.approx(expected, rel=1e-12)

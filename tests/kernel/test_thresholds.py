@@ -34,7 +34,7 @@ def training(rows: int, *, missing: bool) -> tuple[NDArray[np.float64], NDArray[
     """Values so close that most thresholds between them are no float32."""
     random = np.random.default_rng(5)
     steps = random.integers(0, 40, (rows, 3))
-    matrix = (np.float32(1.1) + steps * np.spacing(np.float32(1.1))).astype(np.float64)
+    matrix = (np.float32(100) + steps * np.spacing(np.float32(100))).astype(np.float64)
     matrix[:, 2] = random.normal(size=rows)
     truth = ((steps[:, 0] + steps[:, 1]) % 7 + matrix[:, 2] > 3).astype(np.int64)
     if missing:
@@ -84,7 +84,7 @@ def test_a_value_at_a_threshold_takes_scikit_learns_branch(model: Any) -> None:
     rows = columns_of(rows_at(model, matrix))
     expected = EstimatorKernel(model, NUMERIC, CHOICE).predict(rows)
     found = OnnxKernel(export(model, NUMERIC).SerializeToString(), NUMERIC, CHOICE).predict(rows)
-    assert len(rows["a"]) > 500
+    assert len(rows["a"]) > 300
     assert np.abs(found.scores - expected.scores).max() < 1e-15
     assert found.labels.tolist() == expected.labels.tolist()
 
@@ -94,7 +94,7 @@ def test_a_missing_value_goes_where_training_sent_it(model: Any) -> None:
     """A null takes the side that each split learnt for nulls, also at a split that has seen none."""
     matrix, truth = training(1200, missing=True)
     model.fit(frame_from_columns(NUMERIC, columns_of(matrix)), truth)
-    nothing = np.array(np.meshgrid(*[[np.nan, 1.1, 1.1000001]] * 3)).reshape(3, -1).T
+    nothing = np.array(np.meshgrid(*[[np.nan, 100.0, 100.0001]] * 3)).reshape(3, -1).T
     rows = columns_of(np.concatenate([nothing, matrix]))
     expected = EstimatorKernel(model, NUMERIC, CHOICE).predict(rows)
     found = OnnxKernel(export(model, NUMERIC).SerializeToString(), NUMERIC, CHOICE).predict(rows)
