@@ -18,16 +18,11 @@ from canario.kernel.columns import dtype_of
 from canario.kernel.kernel import Columns, row_of, rows_of
 from canario.model.version import KernelKind
 from canario.serving import open_inference_pb2 as pb
-from canario.serving.answering import Caller
-from canario.serving.http import JSON, Request
 from canario.serving.infer_grpc import infer
-from canario.serving.infer_json import HEADER_LENGTH
+from canario.serving.own_requests import CALLER, binary_request, grpc_request, json_request, predict_request
 from canario.serving.rest import Rest
-from canario.serving.rows import json_cells
 from canario.serving.served import QUICK_SECONDS, ServedVersion
-from canario.serving.tensors import TensorSpec, to_wire
 
-CALLER = Caller("warm-up", shadow=True)
 ROUNDS = 5
 
 
@@ -67,7 +62,7 @@ def warmup_columns(served: ServedVersion) -> dict[str, NDArray[Any]]:
 def examples(served: ServedVersion, rest: Rest) -> dict[str, tuple[bytes, bytes]]:
     """By route: the body of a request with one of these rows, and of its answer."""
     columns = row_of(warmup_columns(served), 0)
-    requests = {"predict": _predict_request(served, columns), "infer": _infer_request(served, columns)}
+    requests = {"predict": predict_request(served, columns), "infer": json_request(served, columns)}
     answers = {"predict": rest.predict(requests["predict"]), "infer": rest.infer(requests["infer"])}
     label = msgspec.json.decode(answers["predict"].body)["predictions"][0]
     truth = {"prediction_id": label["prediction_id"], "truth": label["label"]}
@@ -78,51 +73,11 @@ def examples(served: ServedVersion, rest: Rest) -> dict[str, tuple[bytes, bytes]
 
 
 def _walk(served: ServedVersion, rest: Rest, columns: Columns) -> None:
-    rest.predict(_predict_request(served, columns))
-    rest.infer(_infer_request(served, columns))
-    tensors = _tensors(served, columns)
-    parts = [to_wire(values) for _, values in tensors]
-    binary = [
-        {
-            "name": spec.name,
-            "datatype": spec.datatype,
-            "shape": values.shape,
-            "parameters": {"binary_data_size": len(part)},
-        }
-        for (spec, values), part in zip(tensors, parts, strict=True)
-    ]
-    head = msgspec.json.encode({"inputs": binary, "parameters": {"binary_data_output": True}})
-    rest.infer(Request({HEADER_LENGTH: b"%d" % len(head)}, b"", b"".join([head, *parts]), CALLER))
-    message = pb.ModelInferRequest(model_name=served.name.model, raw_input_contents=parts)
-    for spec, values in tensors:
-        message.inputs.add(name=spec.name, datatype=spec.datatype, shape=values.shape)
-    infer(served, pb.ModelInferRequest.FromString(message.SerializeToString()), CALLER).SerializeToString()
-
-
-def _predict_request(served: ServedVersion, columns: Columns) -> Request:
-    rows = zip(*(json_cells(column, columns[column.name]) for column in served.card.columns), strict=True)
-    body = msgspec.json.encode({"rows": [dict(zip(columns, row, strict=True)) for row in rows]})
-    return Request({b"content-type": JSON}, b"", body, CALLER)
-
-
-def _infer_request(served: ServedVersion, columns: Columns) -> Request:
-    inputs = [
-        {"name": spec.name, "datatype": spec.datatype, "shape": values.shape, "data": _cells(values.ravel())}
-        for spec, values in _tensors(served, columns)
-    ]
-    return Request({}, b"", msgspec.json.encode({"inputs": inputs}), CALLER)
-
-
-def _tensors(served: ServedVersion, columns: Columns) -> list[tuple[TensorSpec, NDArray[Any]]]:
-    specs = served.tensors.inputs
-    if served.card.is_numeric:
-        return [(specs[0], np.column_stack(list(columns.values())).astype(np.float64))]
-    return [(spec, columns[spec.name]) for spec in specs]
-
-
-def _cells(values: NDArray[Any]) -> list[Any]:
-    """As JSON: an empty word is null, as msgspec makes NaN null."""
-    return [None if value == "" else value for value in values.tolist()]
+    rest.predict(predict_request(served, columns))
+    rest.infer(json_request(served, columns))
+    rest.infer(binary_request(served, columns))
+    message = grpc_request(served, columns).SerializeToString()
+    infer(served, pb.ModelInferRequest.FromString(message), CALLER).SerializeToString()
 
 
 def _seconds(served: ServedVersion, columns: Columns) -> float:
