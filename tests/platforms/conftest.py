@@ -27,7 +27,7 @@ VERSIONS = {
     "v2": "healthy",
     "opposite": "opposite",
     "fails-all": "fails-all",
-    "cannot-start": "cannot-start",
+    "damaged": "healthy",
 }
 
 TRAIN = """
@@ -48,7 +48,8 @@ build(find_version("pulse:v1"))
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BentoML home with every version of VERSIONS, packed.
 
-    One is built by BentoML; the other Bentos hold the same code, so they are copies with another version in them.
+    One is built by BentoML; the other Bentos hold the same code, so they are copies with another version in them. The Bento
+    of one has suffered since it was packed, and its servers cannot start.
     """
     home = tmp_path_factory.mktemp("bentoml")
     environment = {**os.environ, "BENTOML_HOME": str(home), "CANARIO_ROOMS": str(ROOMS)}
@@ -61,6 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(built, packed)
             shutil.rmtree(packed / "src" / "version")
             shutil.copytree(home / "models" / MODEL / tag, packed / "src" / "version")
+    (home / "bentos" / MODEL / "damaged" / "src" / "version" / "warmup.json").write_text("{}")
     return home
 
 

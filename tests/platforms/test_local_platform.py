@@ -167,6 +167,6 @@ def test_up_after_everything_was_killed_goes_on(platform: LocalPlatform, up: Sta
 
 def test_a_version_that_cannot_start_is_not_up(platform: LocalPlatform, tmp_path: Path) -> None:
     """Up says why a version does not start, in the server's own words, and leaves nothing running."""
-    with pytest.raises(Unavailable, match="cannot even warm up"):
-        platform.up(version("cannot-start"), port=free_port(), processes=1)
+    with pytest.raises(Unavailable, match="is not what was packed"):
+        platform.up(version("damaged"), port=free_port(), processes=1)
     assert find_processes(tmp_path / "local" / MODEL) == []

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from canario.errors import Conflict
+from canario.errors import Conflict, Unavailable
 from canario.model.deployment import Status
 from canario.model.evidence import CommandKind
 from canario.model.rollout import Gate, GateKind, Phase, RolloutSpec, Step, StrategyKind
+from canario.platforms.local import platform as platform_module
 from canario.platforms.local.platform import LocalPlatform
 from canario.rollout.replay import replay
 from demo.traffic import Traffic
@@ -77,9 +78,9 @@ def test_a_failing_candidate_is_thrown_back_and_clients_see_nothing(
 
 def test_a_candidate_that_cannot_start_is_named_and_stable_is_untouched(platform: LocalPlatform, up: Status) -> None:
     """A candidate whose servers die gets no traffic; the reason is its own last words."""
-    past = the_end_of(platform, platform.start_rollout(plan(50, 100), version("cannot-start")))
+    past = the_end_of(platform, platform.start_rollout(plan(50, 100), version("damaged")))
     assert past.phase is Phase.ROLLED_BACK
-    assert "cannot even warm up" in past.reason
+    assert "warmup.json of pulse:damaged is not what was packed" in past.reason
     after = platform.status()
     assert [server.pid for server in after.servers] == [server.pid for server in up.servers]
 
@@ -122,6 +123,26 @@ def test_a_shadow_compares_answers_that_nobody_sees(platform: LocalPlatform, up:
     tally = traffic.stop()
     assert tally.failures == {}
     assert set(tally.by_version) == {"v1"}
+
+
+def test_a_journal_that_cannot_be_written_stops_decisions_and_nothing_else(
+    platform: LocalPlatform, up: Status, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a record nothing is decided; servers are kept all the same, and decisions go on once it can be written."""
+    monkeypatch.setattr(platform_module, "TAKEN_SECONDS", 1.0)
+    journal = tmp_path / "local" / MODEL / "journal"
+    journal.write_text("a file where the folder should be")
+    with pytest.raises(Unavailable, match="not been taken yet"):
+        platform.start_rollout(plan(50, 100), version("v2"))
+    assert "deciding" in platform.status().last_error
+    (server,) = up.servers
+    assert server.pid
+    os.kill(server.pid, signal.SIGKILL)
+    wait_for(lambda: [each.restarts for each in platform.status().servers if each.stage == "ready"] == [1], "a server")
+    journal.unlink()
+    wait_for(lambda: platform.status().rollout, "the rollout that was asked for")
+    wait_for(lambda: platform.status().last_error == "", "the error to be gone", 5)
+    platform.send(CommandKind.ABORT)
 
 
 def test_a_supervisor_killed_in_the_middle_of_a_step_is_continued_by_the_next(

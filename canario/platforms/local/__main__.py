@@ -15,7 +15,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m canario.platforms.local", description=__doc__)
     parser.add_argument("--model", required=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a look at the router would fill the log
     try:
         supervise(parser.parse_args().model)
     except CanarioError as error:

@@ -151,9 +151,13 @@ class LocalPlatform:
         return status_of(self._files, self._known())
 
     def journal(self) -> Iterator[JournalEntry]:
-        """Every decision that was written down, oldest first."""
+        """Every decision that was written down, oldest first. Raises IntegrityError, naming the entry, at one that is not whole."""
         for entry in self._files.journal.entries():
-            yield msgspec.convert(entry, JournalEntry)
+            try:
+                yield msgspec.convert(entry, JournalEntry)
+            except msgspec.ValidationError as broken:
+                number = entry.get("number")
+                raise IntegrityError(f"entry {number} of the journal is not what was written: {broken}") from broken
 
     def down(self, progress: Progress = _silent) -> bool:
         """Drain and stop everything, with or without a supervisor; False when nothing was up.

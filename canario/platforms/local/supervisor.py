@@ -29,6 +29,7 @@ from canario.platforms.local.ending import stop_everything
 from canario.platforms.local.envoy import drain
 from canario.platforms.local.lock import held_lock
 from canario.platforms.local.logs import bound_logs
+from canario.platforms.local.mishaps import Mishaps
 from canario.platforms.local.processes import Role, find_processes, free_port, is_free
 from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.world import World
@@ -64,12 +65,12 @@ class Supervisor:
         self._files = files
         self._journal = files.journal
         self._deployment = deployment
-        self._world = World(files, deployment)
+        self._mishaps = Mishaps()
+        self._world = World(files, deployment, self._mishaps)
         self._ending = threading.Event()
         self._verdict: Verdict | None = None
         self._noted: tuple[object, ...] = ()
         self._since_seconds = time.time()
-        self._last_error = ""
         self._next_heartbeat = 0.0
         self._next_housekeeping = 0.0
 
@@ -83,15 +84,10 @@ class Supervisor:
         self._world.adopt(find_processes(self._files.folder))
         while self._deployment.is_up and not self._ending.is_set():
             began = time.monotonic()
-            try:
-                self._decide()
-                self._last_error = ""
-            except Exception as error:  # noqa: BLE001 - whatever it is, the servers need their keeper, and the next turn is made
-                _log.exception("this turn decided nothing")
-                self._last_error = f"{type(error).__name__}: {error}"
+            self._mishaps.attempt("deciding", self._decide, None)
             if self._deployment.is_up:
                 self._world.follow(self._deployment)
-            self._show(began)
+            self._mishaps.attempt("telling", self._show, None)
             self._ending.wait(max(0.01, PERIOD_SECONDS - (time.monotonic() - began)))
         self._world.close()
         if not self._deployment.is_up:
@@ -125,7 +121,8 @@ class Supervisor:
             self._journal.append(msgspec.to_builtins(entry))
             self._noted = present
 
-    def _show(self, now: float) -> None:
+    def _show(self) -> None:
+        now = time.monotonic()
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
             self._files.show(
@@ -137,7 +134,7 @@ class Supervisor:
                     actual=self._world.actual,
                     servers=self._world.server_status(),
                     verdict=self._verdict,
-                    last_error=self._last_error or self._world.last_error,
+                    last_error=self._mishaps.words or self._world.router_failure,
                 )
             )
         if now >= self._next_housekeeping:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from canario.adapters.versions import read_version
 from canario.model.deployment import Deployment, ServedVersion, ServerStatus
@@ -15,6 +13,7 @@ from canario.model.rollout import StrategyKind
 from canario.model.split import Backend, Endpoint, Split
 from canario.platforms.local.envoy import LocalRouter
 from canario.platforms.local.labels import LabelWatch
+from canario.platforms.local.mishaps import Mishaps
 from canario.platforms.local.processes import LocalProcess
 from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.servers import LocalServers
@@ -22,15 +21,11 @@ from canario.platforms.local.servers import LocalServers
 IDLE_LOOK_SECONDS = 1.0
 """How often the router is read while no rollout needs it."""
 
-T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
-
 
 class World:
     """Everything of one model that runs on this machine."""
 
-    def __init__(self, files: PlatformFiles, deployment: Deployment) -> None:
+    def __init__(self, files: PlatformFiles, deployment: Deployment, mishaps: Mishaps) -> None:
         self._deployment = deployment
         self._servers = LocalServers(files.folder, deployment.processes, self._served, self._active_requests)
         self._router = LocalRouter(files, deployment, self._backends)
@@ -38,7 +33,7 @@ class World:
         self._labels = LabelWatch(deployment.model, label)
         self._evidence = Evidence()
         self._looked_at = 0.0
-        self._errors: dict[str, str] = {}
+        self._mishaps = mishaps
 
     def adopt(self, found: Sequence[LocalProcess]) -> None:
         """Take over what an earlier supervisor left; what nobody wants any more is drained."""
@@ -51,14 +46,14 @@ class World:
         rollout = deployment.rollout
         is_shadow = rollout is not None and rollout.spec.strategy is StrategyKind.SHADOW
         pair = (rollout.state.stable, rollout.state.candidate) if rollout and is_shadow else None
-        self._attempt("labels", lambda: self._labels.tick(now, pair), None)
+        self._mishaps.attempt("labels", lambda: self._labels.tick(now, pair), None)
         if rollout is not None or now - self._looked_at >= IDLE_LOOK_SECONDS:
             self._looked_at = now
-            counts = self._attempt("counts", self._router.counts, None)
+            counts = self._mishaps.attempt("counts", self._router.counts, None)
             self._evidence = Evidence(
                 counts=None if counts is None else self._labels.add_to(counts),
                 comparison=self._labels.comparison,
-                router_split=self._attempt("split", self._router.actual, None),
+                router_split=self._mishaps.attempt("split", self._router.actual, None),
                 ready=self._servers.ready(),
                 running=self._servers.running(),
                 failures=self._servers.failures(),
@@ -74,10 +69,10 @@ class World:
         for version in self._servers.running():
             if version not in deployment.wanted:
                 self._servers.stop(version)
-        self._attempt("servers", self._servers.tick, None)
+        self._mishaps.attempt("servers", self._servers.tick, None)
         # The router is told first whom it may ask, and only then started: it never runs without a plan.
-        self._attempt("router", lambda: self._router.ask(deployment.split), None)
-        self._attempt("envoy", lambda: self._router.tick(time.monotonic()), None)
+        self._mishaps.attempt("router", lambda: self._router.ask(deployment.split), None)
+        self._mishaps.attempt("envoy", lambda: self._router.tick(time.monotonic()), None)
 
     def close(self) -> None:
         """Stop looking; everything goes on as it is."""
@@ -94,9 +89,9 @@ class World:
         return self._evidence.router_split
 
     @property
-    def last_error(self) -> str:
-        """What does not work now, in words; empty when everything does."""
-        return "; ".join([*self._errors.values(), *([self._router.failure] if self._router.failure else [])])
+    def router_failure(self) -> str:
+        """Why Envoy cannot run, in words; empty while it can."""
+        return self._router.failure
 
     def server_status(self) -> tuple[ServerStatus, ...]:
         return self._servers.status()
@@ -109,15 +104,3 @@ class World:
 
     def _active_requests(self, endpoint: Endpoint) -> int:
         return self._router.active_requests(endpoint)
-
-    def _attempt(self, what: str, deed: Callable[[], T], otherwise: T) -> T:
-        """Do one thing; when it fails, say so once and go on: one broken part must not blind or stop the others."""
-        try:
-            outcome = deed()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
-            if what not in self._errors:
-                _log.exception("%s", what)
-            self._errors[what] = f"{what}: {error}"
-            return otherwise
-        self._errors.pop(what, None)
-        return outcome
