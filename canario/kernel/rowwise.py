@@ -6,57 +6,15 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, shape_inference
 
 from canario.kernel.nodes import LANES
 
-EXACT = frozenset(
-    [
-        "Abs",
-        "Add",
-        "And",
-        "ArgMax",
-        "Cast",
-        "CastLike",
-        "Ceil",
-        "Clip",
-        "Concat",
-        "Div",
-        "Equal",
-        "Flatten",
-        "Floor",
-        "Gather",
-        "Greater",
-        "GreaterOrEqual",
-        "Identity",
-        "IsNaN",
-        "Less",
-        "LessOrEqual",
-        "Max",
-        "Min",
-        "Mul",
-        "Neg",
-        "Not",
-        "Or",
-        "Pad",
-        "ReduceMax",
-        "ReduceMin",
-        "Reshape",
-        "Round",
-        "Sign",
-        "Slice",
-        "Split",
-        "Sqrt",
-        "Squeeze",
-        "Sub",
-        "Unsqueeze",
-        "Where",
-        "Xor",
-        "ArrayFeatureExtractor",
-        "LabelEncoder",
-        "OneHotEncoder",
-        "TreeEnsemble",
-    ]
-)
-"""Copies, comparisons, operations that IEEE 754 rounds in one way only, and trees, which add up in one order."""
+COPIES = {"Concat", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Unsqueeze"}
+ARITHMETIC = {"Abs", "Add", "Cast", "CastLike", "Ceil", "Clip", "Div", "Floor", "Mul", "Neg", "Round", "Sqrt", "Sub"}
+COMPARISONS = {"And", "Equal", "Greater", "GreaterOrEqual", "IsNaN", "Less", "LessOrEqual", "Not", "Or", "Where"}
+CHOICES = {"ArgMax", "Max", "Min", "ReduceMax", "ReduceMin"}
+TABLES_AND_TREES = {"ArrayFeatureExtractor", "LabelEncoder", "OneHotEncoder", "TreeEnsemble"}
+EXACT = COPIES | ARITHMETIC | COMPARISONS | CHOICES | TABLES_AND_TREES
+"""What IEEE 754 rounds in one way only or not at all, and trees, which add up in one order on one thread."""
 
-WHOLE_REGISTERS = frozenset({"Exp", "Sigmoid"})
+WHOLE_REGISTERS = {"Exp", "Sigmoid"}
 """Rounded in one way inside a SIMD register and in another outside."""
 
 
