@@ -40,6 +40,20 @@ def test_train_prints_the_version_and_tells_the_rest_on_stderr(trained: Canario)
     assert "canario up loan:t1" in ended.stderr
 
 
+def test_ctrl_c_leaves_nothing_half_made(trained: Canario) -> None:
+    """Ctrl-C during long work ends with 130 and one word, and no version is stored."""
+    training = trained.start("train", "fraud", "--tag", "never")
+    assert training.stderr is not None
+    assert training.stderr.readline() == "training fraud\n"
+    time.sleep(1)
+    training.send_signal(signal.SIGINT)
+    stdout, stderr = training.communicate(timeout=60)
+    assert (training.returncode, stdout) == (130, "")
+    assert stderr.strip().splitlines()[-1] == "interrupted"
+    assert "Traceback" not in stderr
+    assert trained("show", "fraud:never").exit_code == 1
+
+
 def test_list_shows_what_tells_versions_apart(trained: Canario) -> None:
     """`canario list` shows the versions newest first: when, kernel, estimator, scores, digest, packed, where it runs."""
     ended = trained("list", "fraud")

@@ -7,7 +7,7 @@ import click
 from canario.cli.asking import reason_option
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
-from canario.cli.printing import Output, output_option, say
+from canario.cli.printing import Output, output_option, print_document, say
 
 
 @click.command("rollback", cls=Documented, examples=["canario rollback fraud", "canario rollback fraud v1"])
@@ -19,17 +19,24 @@ from canario.cli.printing import Output, output_option, say
 def command(*, model: str, version: str, reason: str, wait: bool, output: Output) -> None:
     """Go back to the version before, or to any other.
 
-    Ends the rollout under way, or else begins one back, which no gate holds. VERSION is a tag, such as v1; `canario rollback fraud:v1` says the same.
+    Ends the rollout under way, or else begins one back, which no gate holds. VERSION is a tag, such as v1;
+    `canario rollback fraud:v1` says the same.
     """
-    from canario.cli.following import follow
+    from canario.cli.following import conclude, follow
     from canario.cli.platforms import actor, platform_of
     from canario.cli.progress import working
 
     named, _, tag = model.partition(":")
     platform = platform_of(named)
+    under_way = platform.status().rollout
     with working(f"rolling {platform.model} back") as tell:
         rollout = platform.rollback(version.rpartition(":")[2] or tag, actor=actor(), reason=reason, progress=tell)
-    if wait:
-        follow(platform, rollout, output)
-    else:
-        say(f"{rollout} is under way; `canario watch {platform.model}` follows it")
+    if not wait:
+        print_document(output, platform.status(), lambda: f"{rollout} goes back")
+        say(f"next: `canario watch {platform.model}` follows it")
+        return
+    past = follow(platform, rollout, output)
+    if (
+        under_way is None
+    ):  # otherwise it is the abandoned rollout that was followed, and being thrown back is its good end
+        conclude(platform.model, past)
