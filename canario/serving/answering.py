@@ -51,6 +51,7 @@ class Answering:
         self.name = name
         self.card = card
         self.kernel = kernel
+        self._names = card.column_names
         self.log: PredictionLog | None = None
         """Where answers are written; None until the version is warm."""
 
@@ -72,7 +73,6 @@ class Answering:
 
     def _rows(self, columns: Columns, predictions: Predictions, caller: Caller) -> list[Prediction]:
         now = time.time()
-        names = self.card.column_names
         cells = zip(*(json_cells(column, columns[column.name]) for column in self.card.columns), strict=True)
         prefix = self.prediction_prefix(caller)
         labels, scores = predictions.labels.tolist(), predictions.scores.tolist()
@@ -87,7 +87,7 @@ class Answering:
                 label=labels[row],
                 score=scores[row],
                 shadow=caller.shadow,
-                values=dict(zip(names, values, strict=True)),
+                values=dict(zip(self._names, values, strict=True)),
             )
             for row, values in enumerate(cells)
         ]

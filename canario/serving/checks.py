@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from canario.errors import InputError
 from canario.kernel.columns import dtype_of
-from canario.kernel.kernel import Columns
 from canario.model.card import Card, Column, ColumnKind
 
 Where = Callable[[int, int], str]
 """The path inside the request of a value, by its row and its column's place in the card."""
 
-LARGEST_INTEGER = 2**53
-"""Beyond it a float64 tensor cannot carry every whole number, and REST and gRPC could differ."""
+LARGEST_INTEGER = 2**53 - 1
+"""Beyond it a float64 cannot carry every whole number, and JSON, REST tensors and gRPC could differ."""
 
 
 def describe(column: Column) -> str:
@@ -46,76 +45,80 @@ def _range(column: Column) -> str:
 
 
 class CardCheck:
-    """The card's rules, prepared once; numeric columns are compared all together, because one row must cost little."""
+    """The card's rules, prepared once; all numbers are compared together, because one row must cost little."""
 
     def __init__(self, card: Card) -> None:
-        numeric = [place for place, column in enumerate(card.columns) if column.kind.is_numeric]
         self._card = card
-        self._numeric = [(place, card.columns[place].name) for place in numeric]
-        self._words = [(place, column) for place, column in enumerate(card.columns) if not column.kind.is_numeric]
+        self.numeric = [place for place, column in enumerate(card.columns) if column.kind.is_numeric]
+        """The places of the numeric columns in the card."""
+        numeric = [card.columns[place] for place in self.numeric]
+        self._row_of_place = {place: row for row, place in enumerate(self.numeric)}
+        self._dtypes = [dtype_of(column) for column in numeric]
+        # One row of numbers a column, so each of these is a column of its own.
+        self._low = np.array([[_lowest(column)] for column in numeric])
+        self._high = np.array([[_highest(column)] for column in numeric])
+        self._nullable = np.array([[column.nullable] for column in numeric], dtype=bool)
+        self._fractional = np.array([[column.kind is ColumnKind.NUMBER] for column in numeric], dtype=bool)
         self._allowed = {
             column.name: frozenset(column.categories) | ({""} if column.nullable else set())
-            for _, column in self._words
+            for column in card.columns
+            if column.kind is ColumnKind.CATEGORY
         }
-        self._low = np.array([_bound(card.columns[place], lower=True) for place in numeric])
-        self._high = np.array([_bound(card.columns[place], lower=False) for place in numeric])
-        self._nullable = np.array([card.columns[place].nullable for place in numeric], dtype=bool)
-        self._any_nullable = bool(self._nullable.any())
 
-    def __call__(self, columns: Columns, where: Where) -> None:
-        """Raises InputError for a value that the card does not allow; the columns have their card's types already."""
-        if self._numeric:
-            self._check_numbers(columns, where)
-        for place, column in self._words:
-            words = columns[column.name].tolist()
-            if column.kind is ColumnKind.CATEGORY:
-                if not self._allowed[column.name].issuperset(words):
-                    row = next(row for row, word in enumerate(words) if word not in self._allowed[column.name])
-                    raise _misfit(column, _unknown_word(words[row]), where(row, place))
-            elif len(max(words, key=len)) > column.longest_characters:
-                row = next(row for row, word in enumerate(words) if len(word) > column.longest_characters)
-                raise _misfit(column, f"is too long: {len(words[row])} characters", where(row, place))
+    def fitted(
+        self, numbers: NDArray[np.float64], words: Mapping[str, NDArray[np.object_]], where: Where
+    ) -> dict[str, NDArray[Any]]:
+        """The card's columns, each in its own type.
 
-    def _check_numbers(self, columns: Columns, where: Where) -> None:
-        first = columns[self._numeric[0][1]]
-        matrix = np.empty((len(first), len(self._numeric)))
-        for index, (_, name) in enumerate(self._numeric):
-            matrix[:, index] = columns[name]
-        fits = (matrix >= self._low) & (matrix <= self._high)
-        if self._any_nullable:
-            fits |= np.isnan(matrix) & self._nullable
+        `numbers` has the shape [numeric columns, rows] and the card's order; NaN is null. `words` has the others, by
+        name. Raises InputError for a value that the card does not allow.
+        """
+        if self.numeric:
+            self._check_numbers(numbers, where)
+        columns: dict[str, NDArray[Any]] = {}
+        for place, column in enumerate(self._card.columns):
+            row = self._row_of_place.get(place)
+            if row is not None:
+                columns[column.name] = numbers[row].astype(self._dtypes[row], copy=False)
+            else:
+                columns[column.name] = words[column.name]
+                self._check_words(place, columns[column.name].tolist(), where)
+        return columns
+
+    def _check_numbers(self, numbers: NDArray[np.float64], where: Where) -> None:
+        fits = (numbers >= self._low) & (numbers <= self._high)
+        fits &= (np.trunc(numbers) == numbers) | self._fractional
+        fits |= np.isnan(numbers) & self._nullable
         if not fits.all():
-            row, index = (int(part) for part in np.argwhere(~fits)[0])
-            place = self._numeric[index][0]
-            raise _misfit(self._card.columns[place], _odd_number(matrix[row, index]), where(row, place))
+            row, index = (int(part) for part in np.argwhere(~fits.T)[0])
+            place = self.numeric[index]
+            raise _misfit(self._card.columns[place], _odd_number(numbers[index, row]), where(row, place))
+
+    def _check_words(self, place: int, words: list[str], where: Where) -> None:
+        column = self._card.columns[place]
+        if column.kind is ColumnKind.CATEGORY:
+            allowed = self._allowed[column.name]
+            if not allowed.issuperset(words):
+                row = next(row for row, word in enumerate(words) if word not in allowed)
+                raise _misfit(column, _unknown_word(words[row]), where(row, place))
+        elif len(max(words, key=len)) > column.longest_characters:
+            row = next(row for row, word in enumerate(words) if len(word) > column.longest_characters)
+            raise _misfit(column, f"is too long: {len(words[row])} characters", where(row, place))
 
 
-def as_column(column: Column, values: NDArray[Any], where: Callable[[int], str]) -> NDArray[Any]:
-    """A tensor's values in the column's own type.
-
-    Raises InputError for a number that an integer or boolean column cannot hold.
-    """
-    if column.kind is ColumnKind.INTEGER:
-        fits = (values >= -LARGEST_INTEGER) & (values <= LARGEST_INTEGER) & (values == np.trunc(values))
-    elif column.kind is ColumnKind.BOOLEAN:
-        fits = (values == 0) | (values == 1)
-    else:
-        return values
-    if column.nullable:
-        fits |= np.isnan(values)
-    if not fits.all():
-        row = int(np.argmin(fits))
-        raise _misfit(column, _odd_number(float(values[row])), where(row))
-    return values.astype(dtype_of(column), copy=False)
+def _lowest(column: Column) -> float:
+    if column.kind is ColumnKind.BOOLEAN:
+        return 0.0
+    # Without a bound the smallest finite number, so that infinity does not fit.
+    smallest = -LARGEST_INTEGER if column.kind is ColumnKind.INTEGER else np.finfo(np.float64).min
+    return float(smallest if column.minimum is None else max(smallest, column.minimum))
 
 
-def _bound(column: Column, *, lower: bool) -> float:
-    bound = column.minimum if lower else column.maximum
-    if bound is None:
-        # The largest finite number, so that infinity does not fit.
-        bound = LARGEST_INTEGER if column.kind is ColumnKind.INTEGER else float(np.finfo(np.float64).max)
-        return -bound if lower else bound
-    return float(bound)
+def _highest(column: Column) -> float:
+    if column.kind is ColumnKind.BOOLEAN:
+        return 1.0
+    largest = LARGEST_INTEGER if column.kind is ColumnKind.INTEGER else np.finfo(np.float64).max
+    return float(largest if column.maximum is None else min(largest, column.maximum))
 
 
 def _unknown_word(word: str) -> str:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Annotated, Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from canario.errors import InputError, TooLarge
-from canario.kernel.columns import dtype_of
 from canario.model.card import Card, Column, ColumnKind
 from canario.model.feedback import Value
-from canario.serving.checks import LARGEST_INTEGER, CardCheck, as_column, describe
+from canario.serving.checks import CardCheck, describe
 from canario.serving.limits import Limits
 
-_JSON_TYPES: dict[ColumnKind, Any] = {
+_JSON_TYPES: dict[ColumnKind, type] = {
     ColumnKind.NUMBER: float,
-    # 40.0 is a whole number too: many languages write it so.
-    ColumnKind.INTEGER: Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)] | float,
+    # 40.0 is a whole number too, as many languages write it; the check against the card finds the ones that are not.
+    ColumnKind.INTEGER: float,
     ColumnKind.BOOLEAN: bool,
     ColumnKind.CATEGORY: str,
     ColumnKind.TEXT: str,
@@ -59,23 +57,22 @@ class RowsCodec:
         self._members = msgspec.json.Decoder(dict[str, msgspec.Raw])
         self._one = msgspec.json.Decoder(row)
         self._many = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]  # made a line above, from the card
-        self._dtypes = [dtype_of(column) for column in card.columns]
+        self._numbers = [f"c{place}" for place in self._check.numeric]
+        self._words = [
+            (f"c{place}", column.name) for place, column in enumerate(card.columns) if not column.kind.is_numeric
+        ]
+        self._names = card.column_names
 
     def columns(self, body: bytes) -> dict[str, NDArray[Any]]:
         """The columns of `{"rows": [{...}, ...]}` or of one row object. Raises InputError with the value's path."""
         rows, prefix = self._rows(body)
-        names = self._card.column_names
-
-        def where(row: int, place: int) -> str:
-            return f"rows[{row}].{names[place]}" if prefix else names[place]
-
-        values = zip(*map(msgspec.structs.astuple, rows), strict=True)
-        columns = {
-            column.name: _array(column, cells, dtype, partial(where, place=place))
-            for place, (column, cells, dtype) in enumerate(zip(self._card.columns, values, self._dtypes, strict=True))
-        }
-        self._check(columns, where)
-        return columns
+        # None becomes NaN, True becomes 1.
+        numbers = np.array([[getattr(row, field) for row in rows] for field in self._numbers], dtype=np.float64)
+        words = {name: words_array([getattr(row, field) for row in rows]) for field, name in self._words}
+        names = self._names
+        return self._check.fitted(
+            numbers, words, lambda row, place: f"rows[{row}].{names[place]}" if prefix else names[place]
+        )
 
     def _rows(self, body: bytes) -> tuple[Sequence[Any], str]:
         try:
@@ -116,20 +113,17 @@ class RowsCodec:
 
 
 def _field(index: int, column: Column) -> tuple[Any, ...]:
-    kind: Any = _JSON_TYPES[column.kind]
+    kind = _JSON_TYPES[column.kind]
     if column.nullable:
         return f"c{index}", kind | None, None
     return f"c{index}", kind
 
 
-def _array(column: Column, cells: tuple[Any, ...], dtype: np.dtype[Any], where: Callable[[int], str]) -> NDArray[Any]:
-    if dtype.kind == "O":
-        words = np.empty(len(cells), dtype=object)
-        words[:] = ["" if cell is None else cell for cell in cells] if column.nullable else cells
-        return words
-    if column.kind is ColumnKind.INTEGER:
-        return as_column(column, np.array(cells, dtype=np.float64), where)
-    return np.array(cells, dtype=dtype)
+def words_array(words: Sequence[str | None]) -> NDArray[np.object_]:
+    """Words as a column, empty where one is null."""
+    array = np.empty(len(words), dtype=object)
+    array[:] = ["" if word is None else word for word in words]
+    return array
 
 
 def json_cells(column: Column, values: NDArray[Any]) -> list[Value]:

@@ -18,7 +18,7 @@ from canario.errors import InputError, TooLarge
 from canario.kernel.columns import dtype_of
 from canario.kernel.predictions import Predictions
 from canario.model.card import Card, Column, Task
-from canario.serving.checks import CardCheck, as_column
+from canario.serving.checks import CardCheck
 from canario.serving.limits import Limits
 
 MATRIX = "input"
@@ -97,12 +97,15 @@ class TensorsCodec:
         rows = self._rows(heads)
         if self._card.is_numeric:
             return self._from_matrix(rows, content)
-        columns = {}
-        for column, place in zip(self._card.columns, order, strict=True):
-            values = content(place, self.inputs[self._places[column.name]].datatype, rows)
-            columns[column.name] = as_column(column, values, _path_in(place))
-        self._check(columns, lambda row, index: f"inputs[{order[index]}].data[{row}]")
-        return columns
+        numbers = np.empty((len(self._check.numeric), rows))
+        for index, column in enumerate(self._check.numeric):
+            numbers[index] = content(order[column], self.inputs[column].datatype, rows)
+        words = {
+            spec.name: content(place, "BYTES", rows)
+            for spec, place in zip(self.inputs, order, strict=True)
+            if spec.datatype == "BYTES"
+        }
+        return self._check.fitted(numbers, words, lambda row, column: f"inputs[{order[column]}].data[{row}]")
 
     def wanted(self, names: Sequence[str]) -> Sequence[str]:
         """The outputs that a request asks for; all when it names none. Raises InputError for one that is not there."""
@@ -175,22 +178,13 @@ class TensorsCodec:
 
     def _from_matrix(self, rows: int, content: Content) -> dict[str, NDArray[Any]]:
         width = len(self._card.columns)
-        matrix = np.ascontiguousarray(content(0, "FP64", rows * width).reshape(rows, width).T)
-        columns = {
-            column.name: as_column(column, matrix[index], _path_in(0, width, index))
-            for index, column in enumerate(self._card.columns)
-        }
-        self._check(columns, lambda row, index: f"inputs[0].data[{row * width + index}]")
-        return columns
+        numbers = np.ascontiguousarray(content(0, "FP64", rows * width).reshape(rows, width).T)
+        return self._check.fitted(numbers, {}, lambda row, column: f"inputs[0].data[{row * width + column}]")
 
     def _inputs_hint(self) -> str:
         if self._card.is_numeric:
             return f"one input, FP64 [n, {len(self._card.columns)}]: {', '.join(self._card.column_names)}"
         return "one input a column: " + ", ".join(f"{spec.name} {spec.datatype}" for spec in self.inputs)
-
-
-def _path_in(place: int, width: int = 1, index: int = 0) -> Callable[[int], str]:
-    return lambda row: f"inputs[{place}].data[{row * width + index}]"
 
 
 def from_wire(datatype: str, raw: bytes, count: int, at: str, place: int) -> NDArray[Any]:
