@@ -10,7 +10,11 @@ import msgspec
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 from skl2onnx import convert_sklearn
+from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from canario.kernel.inputs import NUMBERS, PROPERTY, WORDS, Counts, Inputs, encode
 from canario.kernel.models import MODELS
@@ -35,6 +39,7 @@ def export(estimator: Any, card: Card) -> ModelProto:
 
     Raises NotConvertible with the reason.
     """
+    _refuse_unknown(estimator)
     columns = [
         (column.name, (DoubleTensorType if column.kind.is_numeric else StringTensorType)([None, 1]))
         for column in card.columns
@@ -55,6 +60,17 @@ def export(estimator: Any, card: Card) -> ModelProto:
         reason = f"{type(failed).__name__}: {failed}".strip().splitlines()[0]
         raise NotConvertible(reason) from failed
     return _finished(converted, card)
+
+
+def _refuse_unknown(estimator: Any) -> None:
+    """Say in plain words which part of an estimator has no converter, before skl2onnx stumbles over what follows it."""
+    settings = estimator.get_params().values() if hasattr(estimator, "get_params") else []
+    known = (*CONVERTERS, *sklearn_operator_name_map, Pipeline, ColumnTransformer, FeatureUnion)
+    for part in (estimator, *(each for each in settings if hasattr(each, "fit"))):
+        if isinstance(part, FunctionTransformer) and part.func is not None:
+            raise NotConvertible("a FunctionTransformer runs somebody's own Python code")
+        if type(part) not in known:
+            raise NotConvertible(f"there is no converter for {type(part).__name__}")
 
 
 def _converter(convert: Callable[[Nodes], None]) -> Callable[[Any, Any, Any], None]:

@@ -12,7 +12,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PowerTransformer, SplineTransformer
 
 from canario.kernel.columns import columns_from_frame
 from canario.kernel.compile import compile_estimator
@@ -103,6 +103,29 @@ def test_a_model_that_refuses_what_the_card_allows_is_not_compiled(
     assert chosen.onnx is None
     assert "which the card allows" in chosen.choice.reason
     assert "never" in chosen.choice.reason
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (FunctionTransformer(np.negative), "a FunctionTransformer runs somebody's own Python code"),
+        (SplineTransformer(), "there is no converter for SplineTransformer"),
+        (PowerTransformer(), "was not compiled"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_cannot_be_compiled_is_served_by_scikit_learn_with_a_reason_in_words(
+    step: Any, reason: str, numeric: Card, make_rows: Callable[..., Any]
+) -> None:
+    """The choice of the kernel names the part that cannot become ONNX."""
+    rows = make_rows(200)
+    preparing = make_column_transformer((step, ["amount", "age"]))
+    model = make_pipeline(preparing, LogisticRegression(max_iter=300))
+    model.fit(rows, np.where(rows["night"], "fraud", "clean"))
+    chosen = compile_estimator(model, numeric, rows)
+    assert chosen.onnx is None
+    assert chosen.choice.kind is KernelKind.SKLEARN
+    assert reason in chosen.choice.reason
 
 
 def test_rows_at_the_edges_stay_within_the_card(make_card: Callable[..., Card], make_rows: Callable[..., Any]) -> None:

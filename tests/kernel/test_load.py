@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, external_data_helper, helper, numpy_helper
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import FunctionTransformer
 
 from canario.adapters.versions import ESTIMATOR_FILE, ONNX_FILE, StoredVersion
 from canario.errors import IntegrityError, KernelError, NotFound, SignatureMismatch
@@ -215,17 +214,3 @@ def test_an_estimator_that_cannot_be_loaded_is_a_kernel_error(
     with pytest.raises(KernelError) as failed:
         load_kernel(version)
     assert failed.value.at == str(tmp_path / ESTIMATOR_FILE)
-
-
-def test_an_estimator_with_home_made_steps_is_served_by_scikit_learn_with_a_reason(
-    estimator: Any, card: Card, make_rows: Callable[..., Any]
-) -> None:
-    """A function of somebody's own cannot be compiled; the choice says so in words."""
-    import copy
-
-    mine = copy.deepcopy(estimator)
-    mine.steps.insert(1, ("mine", FunctionTransformer(np.negative)))
-    chosen = compile_estimator(mine, card, make_rows(100, seed=2))
-    assert chosen.onnx is None
-    assert chosen.choice.kind is KernelKind.SKLEARN
-    assert "FunctionTransformer" in chosen.choice.reason
