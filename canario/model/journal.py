@@ -54,7 +54,7 @@ class JournalEntry:
     """One decision: what was known, what was concluded, what was ordered."""
 
     number: int
-    """Rises by one with each entry of a rollout, from 1."""
+    """Rises by one with each entry of a model's journal, from 1, over all its rollouts."""
     at_seconds: float
     """The time that the decision was given, in seconds since 1970 (UTC)."""
     spec: RolloutSpec
