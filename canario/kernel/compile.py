@@ -18,7 +18,7 @@ from canario.kernel.export import export
 from canario.kernel.gate import depends_on_batch, prove_equal
 from canario.kernel.kernel import Columns, rows_from
 from canario.kernel.nodes import NotConvertible
-from canario.kernel.rowwise import computes_rows_alone
+from canario.kernel.operators import computes_rows_alone, rounding_operator
 from canario.model.card import Card
 from canario.model.version import KernelChoice, KernelKind
 
@@ -61,6 +61,9 @@ def compile_estimator(estimator: Any, card: Card, rows: pd.DataFrame) -> Compile
 def _compiled(estimator: Any, card: Card, original: EstimatorKernel, given: Columns) -> Compiled:
     """Raises NotConvertible, or what the ONNX kernel raises."""
     model = export(estimator, card)
+    rounding = rounding_operator(model)
+    if rounding:
+        raise NotConvertible(f"its {rounding} would compute in float32")
     content = model.SerializeToString()
     if len(content) > LARGEST_MODEL_BYTES:
         raise NotConvertible(f"it would have {len(content)} bytes, more than {LARGEST_MODEL_BYTES}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from canario.kernel.inputs import Counts
 from canario.kernel.nodes import Nodes, NotConvertible
@@ -31,7 +31,7 @@ TEXT_NODE = "TextCounts"
 
 
 def convert_encoder(nodes: Nodes) -> None:
-    """OneHotEncoder, OrdinalEncoder."""
+    """OneHotEncoder, OrdinalEncoder, TargetEncoder."""
     nodes.answer(encoded(nodes, nodes.estimator, nodes.columns()))
 
 
@@ -41,7 +41,10 @@ def encoded(nodes: Nodes, encoder: Any, columns: list[str]) -> str:
     ends = np.cumsum(widths)
     parts = []
     for feature, (values, categories) in enumerate(zip(columns, encoder.categories_, strict=True)):
-        table = _table(encoder, feature)[:, ends[feature] - widths[feature] : ends[feature]]
+        whole = _table(encoder, feature)
+        if whole.shape[1] != ends[-1]:
+            raise NotConvertible(f"{type(encoder).__name__} gives several numbers a category")
+        table = whole[:, ends[feature] - widths[feature] : ends[feature]]
         place = _place(nodes, values, categories)
         parts.append(nodes.add("Flatten", nodes.add("Gather", nodes.constant(table), place, axis=0), axis=1))
     return nodes.add("Concat", *parts, axis=1)
@@ -178,6 +181,7 @@ def _counts(nodes: Nodes) -> str:
 PREPARING: dict[type, Callable[[Nodes], None]] = {
     OneHotEncoder: convert_encoder,
     OrdinalEncoder: convert_encoder,
+    TargetEncoder: convert_encoder,
     SimpleImputer: convert_imputer,
     CountVectorizer: convert_count_vectorizer,
     TfidfVectorizer: convert_tfidf_vectorizer,

@@ -69,6 +69,22 @@ def test_ten_thousand_rows_have_one_answer_in_batches_of_any_size(
     assert [size for size in (1, 7, 64) if in_batches(kernel, columns, size) != whole] == []
 
 
+def test_a_batch_too_large_for_one_run_is_cut(
+    make_card: Callable[..., Card],
+    make_rows: Callable[..., Any],
+    fit: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch that would need too much memory is computed in parts, with the same bits."""
+    card = make_card(TWO)
+    compiled = compile_estimator(fit(LogisticRegression(max_iter=300), TWO), card, make_rows(100, seed=2))
+    assert compiled.onnx is not None
+    columns = columns_from_frame(card, make_rows(500, seed=3))
+    whole = bits(OnnxKernel(compiled.onnx, card, compiled.choice).predict(columns))
+    monkeypatch.setattr("canario.kernel.compiled.LARGEST_RUN_VALUES", 100)
+    assert bits(OnnxKernel(compiled.onnx, card, compiled.choice).predict(columns)) == whole
+
+
 @pytest.fixture(scope="module")
 def kernels(make_card: Callable[..., Card], make_rows: Callable[..., Any], fit: Callable[..., Any]) -> list[OnnxKernel]:
     return [

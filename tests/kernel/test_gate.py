@@ -12,7 +12,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PowerTransformer, SplineTransformer
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder, SplineTransformer
 
 from canario.kernel.columns import columns_from_frame
 from canario.kernel.compile import compile_estimator
@@ -21,7 +21,7 @@ from canario.kernel.estimator import EstimatorKernel
 from canario.kernel.export import export
 from canario.kernel.gate import prove_equal
 from canario.kernel.nodes import NotConvertible
-from canario.kernel.rowwise import computes_rows_alone
+from canario.kernel.operators import computes_rows_alone
 from canario.kernel.trials import rows_within
 from canario.model.card import Card, ColumnKind
 from canario.model.version import KernelChoice, KernelKind
@@ -110,7 +110,7 @@ def test_a_model_that_refuses_what_the_card_allows_is_not_compiled(
     [
         (FunctionTransformer(np.negative), "a FunctionTransformer runs somebody's own Python code"),
         (SplineTransformer(), "there is no converter for SplineTransformer"),
-        (PowerTransformer(), "was not compiled"),
+        (KBinsDiscretizer(3, encode="ordinal"), "would compute in float32"),
     ],
     ids=lambda value: type(value).__name__,
 )
