@@ -51,7 +51,7 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
 
 
 def _two_classes(truth: NDArray[np.bool_], answered: NDArray[np.bool_], scores: Numbers) -> tuple[Score, ...]:
-    from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+    from sklearn.metrics import average_precision_score, roc_auc_score
 
     figures = [
         _share("recall", answered[truth]),
@@ -62,7 +62,10 @@ def _two_classes(truth: NDArray[np.bool_], answered: NDArray[np.bool_], scores: 
             _bootstrap("average precision", average_precision_score, truth, scores),
             _bootstrap("ROC AUC", roc_auc_score, truth, scores),
         ]
-    return (*figures, _bootstrap("Brier", brier_score_loss, truth, scores))
+    return (
+        *figures,
+        _bootstrap("Brier", lambda happened, said: float(np.square(happened - said).mean()), truth, scores),
+    )
 
 
 def _regression(card: Card, truth: Numbers, values: Numbers) -> tuple[Score, ...]:

@@ -15,6 +15,8 @@ import pytest
 from canario.packaging.rooms import Room, load_room
 from canario.packaging.training import predict
 
+pytestmark = pytest.mark.xdist_group("fraud-shift")
+
 ROOMS = Path(__file__).parents[2] / "bentos"
 SEEDS = (1, 2, 3)
 JUDGED_ROWS_PER_DAY = 4000
@@ -50,6 +52,7 @@ def caught(room: Room, estimator: Any, rows: pd.DataFrame) -> tuple[float, float
     return float(np.mean(alarms[frauds])), float(np.mean(frauds[alarms]))
 
 
+@pytest.mark.timeout(300)  # it trains six models
 def test_old_model_falls_and_new_model_recovers(room: Room, data: ModuleType) -> None:
     """Trained before the shift: about 75 % of frauds caught before it, about 55 % after it; trained after it: 75 % again."""
     figures = []
