@@ -15,8 +15,9 @@ import pytest
 from canario.errors import Conflict, NotFound, PlanError, Unavailable
 from canario.model.deployment import Status
 from canario.model.evidence import CommandKind
+from canario.platforms.local.envoy import answers_clients
 from canario.platforms.local.platform import LocalPlatform
-from canario.platforms.local.processes import find_processes, free_port
+from canario.platforms.local.processes import find_processes, free_port, is_free
 from demo.traffic import Traffic
 
 from .conftest import MODEL, plan, traffic_to, version, wait_for
@@ -26,6 +27,10 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("local-platform")]
 
 def ready_pids(platform: LocalPlatform) -> list[int]:
     return [server.pid for server in platform.status().servers if server.stage == "ready" and server.pid]
+
+
+def port_of(status: Status) -> int:
+    return int(status.url.rpartition(":")[2])
 
 
 def test_up_answers_rest_and_grpc_and_down_leaves_nothing(platform: LocalPlatform, tmp_path: Path) -> None:
@@ -117,8 +122,8 @@ def test_a_killed_router_is_started_again(platform: LocalPlatform, up: Status) -
     assert up.router_pid
     os.kill(up.router_pid, signal.SIGKILL)
     wait_for(lambda: platform.status().router_pid not in (None, up.router_pid), "another Envoy", 20)
-    wait_for(lambda: platform.status().actual is not None, "its split", 20)
-    assert httpx.get(f"{up.url}/readyz", trust_env=False).status_code == 200
+    wait_for(lambda: answers_clients(port_of(up)), "its answers", 20)
+    assert platform.status().asked == up.asked
 
 
 def test_servers_and_router_outlive_their_supervisor(platform: LocalPlatform, up: Status, traffic: Traffic) -> None:
@@ -154,10 +159,12 @@ def test_up_after_everything_was_killed_goes_on(platform: LocalPlatform, up: Sta
     """After a restart of the machine `up` brings back what was up, on its own port, without being told what it was."""
     for process in find_processes(tmp_path / "local" / MODEL):
         process.send(signal.SIGKILL)
-    wait_for(lambda: not find_processes(tmp_path / "local" / MODEL), "the end of everything", 10)
+    wait_for(
+        lambda: not find_processes(tmp_path / "local" / MODEL) and is_free(port_of(up)), "the end of everything", 10
+    )
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("127.0.0.1", int(up.url.rpartition(":")[2])))
+        other.bind(("127.0.0.1", port_of(up)))
         other.listen()
         with pytest.raises(Conflict, match="is taken"):
             platform.up()
