@@ -13,12 +13,19 @@ from canario.kernel.predictions import Predictions
 from canario.serving import open_inference_pb2 as pb
 from canario.serving.answering import Caller
 from canario.serving.served import ServedVersion
-from canario.serving.tensors import TensorHead, TensorsCodec, from_wire, output_values, to_wire, words_of
+from canario.serving.tensors import (
+    TensorHead,
+    TensorsCodec,
+    from_wire,
+    output_values,
+    refuse_parameters,
+    to_wire,
+    words_of,
+)
 
 _FIELDS = {"FP64": "fp64_contents", "INT64": "int64_contents", "BOOL": "bool_contents", "BYTES": "bytes_contents"}
 _ALL_FIELDS = [field.name for field in pb.InferTensorContents.DESCRIPTOR.fields]
 _DTYPES = {"FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_}
-_REFUSED_PARAMETERS = ("shared_memory_region", "classification")
 
 
 def infer(served: ServedVersion, request: pb.ModelInferRequest, caller: Caller) -> pb.ModelInferResponse:
@@ -31,11 +38,7 @@ def infer(served: ServedVersion, request: pb.ModelInferRequest, caller: Caller) 
 def _columns(codec: TensorsCodec, request: pb.ModelInferRequest) -> dict[str, NDArray[Any]]:
     for part in ("inputs", "outputs"):
         for place, tensor in enumerate(getattr(request, part)):
-            for name in _REFUSED_PARAMETERS:
-                if name in tensor.parameters:
-                    raise InputError(
-                        f"{name} is not supported", at=f"{part}[{place}].parameters.{name}", hint="leave it out"
-                    )
+            refuse_parameters(tensor.parameters, f"{part}[{place}].parameters")
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InputError(

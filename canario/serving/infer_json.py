@@ -16,10 +16,9 @@ from canario.errors import InputError
 from canario.kernel.predictions import Predictions
 from canario.model.version import VersionName
 from canario.serving.rows import reason_and_place
-from canario.serving.tensors import TensorHead, TensorsCodec, from_wire, output_values, to_wire
+from canario.serving.tensors import TensorHead, TensorsCodec, from_wire, output_values, refuse_parameters, to_wire
 
 HEADER_LENGTH = b"inference-header-content-length"
-_REFUSED_PARAMETERS = ("shared_memory_region", "classification")
 _LARGEST_INT64 = 2**63 - 1
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-_LARGEST_INT64 - 1, le=_LARGEST_INT64)]
@@ -64,7 +63,7 @@ class InferRequest:
         size = _header_size(header_length, body)
         sent = _decode(body[:size])
         for place, output in enumerate(sent.outputs):
-            _refuse_parameters(output.parameters, f"outputs[{place}].parameters")
+            refuse_parameters(output.parameters, f"outputs[{place}].parameters")
         self._inputs = sent.inputs
         self._binary = _binary_parts(sent.inputs, body, size)
         self.id = sent.id
@@ -137,18 +136,12 @@ def _decode(json: bytes) -> _Request:
         ) from wrong
 
 
-def _refuse_parameters(parameters: dict[str, Any], at: str) -> None:
-    for name in _REFUSED_PARAMETERS:
-        if name in parameters:
-            raise InputError(f"{name} is not supported", at=f"{at}.{name}", hint="leave it out")
-
-
 def _binary_parts(inputs: list[_Input], body: bytes, offset: int) -> dict[int, bytes]:
     """The bytes of each input that came in binary, by its place."""
     parts = {}
     for place, tensor in enumerate(inputs):
         at = f"inputs[{place}].parameters"
-        _refuse_parameters(tensor.parameters, at)
+        refuse_parameters(tensor.parameters, at)
         if "binary_data_size" not in tensor.parameters:
             continue
         size = tensor.parameters["binary_data_size"]

@@ -144,7 +144,10 @@ def _schemas(card: Card, served: ServedVersion) -> Document:
     return {
         "Row": row,
         "Rows": {
-            "oneOf": [_object({"rows": {**_list(_ref("Row")), "minItems": 1, "maxItems": limit}}), _ref("Row")],
+            "oneOf": [
+                _object({"rows": {**_list(_ref("Row")), "minItems": 1, "description": f"At most {limit}."}}),
+                _ref("Row"),
+            ],
         },
         "Predictions": _object({"model": _text(), "version": _text(), "predictions": _list(prediction)}),
         "Truth": _object(

@@ -7,7 +7,7 @@ A model whose columns are all numeric takes one tensor `input`, FP64 [n, columns
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from canario.serving.limits import Limits
 
 MATRIX = "input"
 WIRE_TYPES = {"FP64": np.dtype("<f8"), "INT64": np.dtype("<i8"), "BOOL": np.dtype(np.bool_)}
+_REFUSED_PARAMETERS = ("shared_memory_region", "classification")
 _DATATYPES = {"f": "FP64", "i": "INT64", "b": "BOOL", "O": "BYTES"}
 
 
@@ -185,6 +186,13 @@ class TensorsCodec:
         if self._card.is_numeric:
             return f"one input, FP64 [n, {len(self._card.columns)}]: {', '.join(self._card.column_names)}"
         return "one input a column: " + ", ".join(f"{spec.name} {spec.datatype}" for spec in self.inputs)
+
+
+def refuse_parameters(names: Collection[str], at: str) -> None:
+    """Raises InputError for a tensor's parameter that would change the answer and is not supported."""
+    for name in _REFUSED_PARAMETERS:
+        if name in names:
+            raise InputError(f"{name} is not supported", at=f"{at}.{name}", hint="leave it out")
 
 
 def from_wire(datatype: str, raw: bytes, count: int, at: str, place: int) -> NDArray[Any]:

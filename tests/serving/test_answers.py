@@ -13,11 +13,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from canario.feedback.store import FeedbackStore
 from canario.serving import open_inference_pb2 as pb
 from tests.serving import sample_requests as samples
 from tests.serving.server_processes import Server
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
+pytestmark = pytest.mark.real
 
 
 def test_rows_are_answered_in_their_order(shop: Server) -> None:
@@ -243,3 +244,21 @@ def test_metrics_count_by_protocol_method_and_outcome(iris: Server) -> None:
     assert 'canario_request_duration_seconds_bucket{le="0.05",method="infer",protocol="grpc"}' in text
     assert 'canario_version_info{digest="sha256:' in text
     assert "no/such/path" not in text
+
+
+def test_a_truth_is_kept_before_it_is_acknowledged(iris: Server) -> None:
+    """Feedback is on the disk when the answer comes; sent again it is repeated, another truth replaces it."""
+    with iris.client() as client:
+        prediction = client.post("/predict", json={"length": 1.5, "width": 0.2}).json()["predictions"][0][
+            "prediction_id"
+        ]
+
+        def tell(truth: str) -> str:
+            answer = client.post("/feedback", json={"prediction_id": prediction, "truth": truth}).json()
+            assert answer["prediction_id"] == prediction
+            return str(answer["received"])
+
+        assert [tell("setosa"), tell("setosa"), tell("virginica")] == ["new", "repeated", "changed"]
+    store = FeedbackStore(iris.home / "feedback" / "iris.sqlite")
+    assert store.truth_of(prediction) == "virginica"
+    store.close()

@@ -15,7 +15,7 @@ from tests.serving import sample_requests as samples
 from tests.serving.sample_requests import customer
 from tests.serving.server_processes import Server
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
+pytestmark = pytest.mark.real
 
 JSON = {"content-type": "application/json"}
 LONG = "x" * 21

@@ -21,7 +21,7 @@ from canario.serving.rows import json_cells
 from tests.serving import server_processes
 from tests.serving.server_processes import Server
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
+pytestmark = pytest.mark.real
 
 ROWS = 10_000
 BATCH = 2_500

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.serving import sample_requests as samples
 from tests.serving.server_processes import Server
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
+pytestmark = pytest.mark.real
 
-SETTINGS = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 LONGEST_SECONDS = 20
 FAILURES = {"UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNIMPLEMENTED", "CANCELLED"}
 

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.serving import sample_requests as samples
 from tests.serving.server_processes import Server
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
+pytestmark = pytest.mark.real
 
 CHECKS = [
     not_a_server_error,

@@ -20,7 +20,7 @@ from tests.serving import sample_requests as samples
 from tests.serving import server_processes
 from tests.serving.server_processes import Server
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
+pytestmark = pytest.mark.real
 
 SLOW = {"seconds": 0.8, "mood": "fine"}
 
@@ -60,15 +60,6 @@ def test_a_port_that_is_taken_is_named(rent_folder: Path, tmp_path: Path, option
     assert port in said
     assert option in said
     assert "Traceback" not in said
-
-
-def test_a_compiled_version_is_served_without_scikit_learn(rent: Server) -> None:
-    """Serving a compiled version maps none of the libraries that unpickling would need."""
-    with rent.client() as client:
-        assert client.get("/v2/models/rent").json()["properties"]["kernel"] == "onnx"
-    mapped = Path(f"/proc/{rent.process.pid}/maps").read_text()
-    assert "onnxruntime" in mapped
-    assert not [name for name in ("sklearn", "pandas", "scipy", "pyarrow") if f"/{name}/" in mapped]
 
 
 def test_sigterm_finishes_what_is_in_flight(moody_folder: Path, tmp_path: Path) -> None:

@@ -6,12 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from canario.serving import open_inference_pb2
 from tests.serving.generate_open_inference import GENERATED, REPOSITORY, generate
-
-pytestmark = pytest.mark.xdist_group("serving")
 
 PUBLIC = """
 from tritonclient.grpc import service_pb2

@@ -11,33 +11,27 @@ import pytest
 from tests.serving import sample_requests as samples
 from tests.serving.server_processes import Server
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("serving")]
+pytestmark = pytest.mark.real
 
 REQUESTS = 200
 
 
 def test_an_answer_leaves_in_one_system_call(shop: Server) -> None:
     """Head and body are one write, so a killed server leaves a whole answer or none, never half of one."""
-    body = msgspec.json.encode(samples.CUSTOMER)
-    request = (
-        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-        + body
-    )
-    host, port = shop.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
-        ask(connection, request)
+    with connection(shop) as open_connection:
+        ask(open_connection, request())
         before = writes(shop)
         for _ in range(REQUESTS):
-            assert ask(connection, request).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert ask(open_connection, request()).startswith(b"HTTP/1.1 200 OK\r\n")
         written = writes(shop) - before
     logged = REQUESTS
     assert written <= logged + REQUESTS * 1.1
 
 
-def ask(connection: socket.socket, request: bytes) -> bytes:
+def ask(open_connection: socket.socket, sent: bytes) -> bytes:
     """One request on an open connection, and the bytes that came first."""
-    connection.sendall(request)
-    return connection.recv(65_536)
+    open_connection.sendall(sent)
+    return open_connection.recv(65_536)
 
 
 def writes(server: Server) -> int:
@@ -51,3 +45,36 @@ def test_a_large_answer_arrives_whole(shop: Server) -> None:
     with shop.client() as client:
         answer = client.post("/predict", json={"rows": [samples.CUSTOMER] * 10_000})
     assert len(answer.json()["predictions"]) == 10_000
+
+
+def test_answers_without_a_body_leave_at_once(shop: Server) -> None:
+    """HEAD and Expect: 100-continue, where no body follows the head, are not kept waiting for one."""
+    with connection(shop) as open_connection:
+        assert ask(open_connection, b"HEAD /livez HTTP/1.1\r\nhost: x\r\n\r\n").endswith(b"\r\n\r\n")
+        expecting = request(b"expect: 100-continue\r\n")
+        head, _, body = expecting.partition(b"\r\n\r\n")
+        assert ask(open_connection, head + b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert ask(open_connection, body).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_requests_sent_together_are_answered_in_their_order(shop: Server) -> None:
+    """Pipelined requests get whole answers, one after the other."""
+    with connection(shop) as open_connection:
+        open_connection.sendall(request(b"x-request-id: first\r\n") + request(b"x-request-id: second\r\n"))
+        said = b""
+        while said.count(b'"prediction_id"') < 2:
+            said += open_connection.recv(65_536)
+    assert said.index(b"v1.first.0") < said.index(b"v1.second.0")
+
+
+def connection(server: Server) -> socket.socket:
+    """An open connection."""
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=60)
+
+
+def request(headers: bytes = b"") -> bytes:
+    """A prediction's bytes."""
+    body = msgspec.json.encode(samples.CUSTOMER)
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+    return head + headers + b"\r\n" + body
