@@ -91,12 +91,13 @@ class TensorsCodec:
         self._card = card
         self._limits = limits
         self._check = CardCheck(card)
+        self._is_matrix = card.is_numeric
 
     def columns(self, heads: Sequence[TensorHead], content: Content) -> dict[str, NDArray[Any]]:
         """The card's columns. Raises InputError with a path such as `inputs[0].data[3]`."""
         order = self._order(heads)
         rows = self._rows(heads)
-        if self._card.is_numeric:
+        if self._is_matrix:
             return self._from_matrix(rows, content)
         numbers = np.empty((len(self._check.numeric), rows))
         for index, column in enumerate(self._check.numeric):
@@ -148,11 +149,9 @@ class TensorsCodec:
                 hint="convert it before sending: nothing is rounded or widened here",
             )
         shape = tuple(head.shape)
-        fits = len(shape) == len(spec.shape) and shape[1:] == spec.shape[1:]
-        if not self._card.is_numeric:
-            fits = fits or (len(shape) == 2 and shape[1] == 1)
-        if not fits or shape[0] < 0:
-            wanted = f"[n, {spec.shape[1]}]" if self._card.is_numeric else "[n] or [n, 1]"
+        further = ((spec.shape[1],),) if self._is_matrix else ((), (1,))
+        if not shape or shape[0] < 0 or shape[1:] not in further:
+            wanted = f"[n, {spec.shape[1]}]" if self._is_matrix else "[n] or [n, 1]"
             raise InputError(
                 f"{spec.name} has shape {wanted}, not {list(shape[:8])}",
                 at=f"inputs[{place}].shape",
@@ -183,7 +182,7 @@ class TensorsCodec:
         return self._check.fitted(numbers, {}, lambda row, column: f"inputs[0].data[{row * width + column}]")
 
     def _inputs_hint(self) -> str:
-        if self._card.is_numeric:
+        if self._is_matrix:
             return f"one input, FP64 [n, {len(self._card.columns)}]: {', '.join(self._card.column_names)}"
         return "one input a column: " + ", ".join(f"{spec.name} {spec.datatype}" for spec in self.inputs)
 
