@@ -133,6 +133,6 @@ def test_scikit_learn_too_is_asked_row_by_row_where_its_batches_differ(
     estimator.steps.insert(1, ("mine", FunctionTransformer(np.negative)))
     choice = compile_estimator(estimator, card, make_rows(150, seed=2)).choice
     kernel = EstimatorKernel(estimator, card, choice)
-    columns = columns_from_frame(card, make_rows(150, seed=4))
+    columns = columns_from_frame(card, make_rows(60, seed=4))
     assert choice.kind is KernelKind.SKLEARN
-    assert in_batches(kernel, columns, 1) == in_batches(kernel, columns, 7) == in_batches(kernel, columns, 150)
+    assert in_batches(kernel, columns, 1) == in_batches(kernel, columns, 7) == in_batches(kernel, columns, 60)

@@ -104,13 +104,13 @@ def test_a_missing_value_goes_where_training_sent_it(model: Any) -> None:
 def test_a_category_goes_where_training_sent_it() -> None:
     """Known, unknown, negative and missing categories of histogram boosting take scikit-learn's branch."""
     random = np.random.default_rng(3)
-    matrix = np.stack([random.integers(0, 60, 2000), random.integers(0, 5, 2000), random.normal(size=2000)], axis=1)
-    truth = ((matrix[:, 0] % 3 == 0) ^ (matrix[:, 1] > 2)).astype(np.int64)
+    matrix = np.stack([random.integers(0, 60, 2000), random.normal(size=2000), random.integers(0, 5, 2000)], axis=1)
+    truth = ((matrix[:, 0] % 3 == 0) ^ (matrix[:, 2] > 2)).astype(np.int64)
     matrix[random.random(2000) < 0.1, 0] = np.nan
-    model = HistGradientBoostingClassifier(max_iter=30, categorical_features=[0, 1], random_state=0)
+    model = HistGradientBoostingClassifier(max_iter=30, categorical_features=[0, 2], random_state=0)
     model.fit(frame_from_columns(NUMERIC, columns_of(matrix)), truth)
     first = np.concatenate([np.arange(-3, 80), [np.nan]])
-    some = np.array(np.meshgrid(first, [-1.0, 0, 1, 2, 3, 4, 5, 200, np.nan], [0.0])).reshape(3, -1).T
+    some = np.array(np.meshgrid(first, [0.0, 1.0], [-1.0, 0, 1, 2, 3, 4, 5, 200, np.nan])).reshape(3, -1).T
     rows = columns_of(some)
     expected = EstimatorKernel(model, NUMERIC, CHOICE).predict(rows)
     found = OnnxKernel(export(model, NUMERIC).SerializeToString(), NUMERIC, CHOICE).predict(rows)
