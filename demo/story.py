@@ -24,8 +24,7 @@ MODEL = "fraud"
 BAD = 3
 """The exit code of a rollout that was judged bad and rolled back."""
 COMMAND = Path(sys.executable).with_name("canario")
-PLAN = ("--steps", "10,50,100", "--watch-seconds", "8")
-"""The room's own plan with a watch short enough for a demo."""
+PLAN = ("--plan", os.path.relpath(Path(__file__).with_name("rollout.yaml")))
 
 
 class StoryFailed(Exception):
