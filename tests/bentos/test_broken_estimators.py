@@ -14,7 +14,7 @@ import pytest
 from canario.adapters.versions import StoredVersion
 from canario.model.version import KernelKind
 from canario.packaging.rooms import load_room
-from canario.packaging.training import TrainingRequest, train
+from canario.packaging.training import TrainingRequest, evenly, train
 
 pytestmark = pytest.mark.xdist_group("broken-estimators")  # one worker trains the versions
 
@@ -62,8 +62,8 @@ def served(version: StoredVersion, folder: Path, count: int) -> dict[str, float]
     """What becomes of so many requests of one payment each, on the days after the training."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CANARIO_ROOMS", str(ROOMS))
-        rows = load_room("fraud").generate(dt.date(2026, 6, 15), dt.date(2026, 6, 15), seed=0).head(count)
-    rows.to_pickle(folder / "rows.pickle")
+        rows = load_room("fraud").generate(dt.date(2026, 6, 15), dt.date(2026, 6, 15), seed=0)
+    evenly(rows, count).to_pickle(folder / "rows.pickle")
     environment = {**os.environ, "CANARIO_ROOMS": str(folder)}
     command = [sys.executable, "-c", SERVER, str(version.folder), str(folder / "rows.pickle")]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
@@ -99,8 +99,8 @@ def test_every_answer_is_slow(versions: dict[str, StoredVersion], tmp_path: Path
 
 
 def test_answers_are_wrong(versions: dict[str, StoredVersion], tmp_path: Path) -> None:
-    """`broken-wrong` answers, and raises several times as many alarms as there are frauds."""
+    """`broken-wrong` answers, and raises more than twice the alarms of the healthy model."""
     answer = served(versions["broken-wrong"], tmp_path, 150)
     healthy = served(versions["hist-gradient-boosting"], tmp_path, 150)
     assert (answer["failed"], healthy["failed"]) == (0, 0)
-    assert answer["alarms"] > 6 > healthy["alarms"]
+    assert answer["alarms"] > 2 * healthy["alarms"] > 0
