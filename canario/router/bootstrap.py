@@ -69,7 +69,7 @@ def _address(host: str, port: int) -> Document:
 def _listener(plan: RouterPlan, routes: Document) -> Document:
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": _connection_manager(plan, routes),
+        "typed_config": _http_connections(plan, routes),
     }
     return {
         "name": "clients",
@@ -79,7 +79,7 @@ def _listener(plan: RouterPlan, routes: Document) -> Document:
     }
 
 
-def _connection_manager(plan: RouterPlan, routes: Document) -> Document:
+def _http_connections(plan: RouterPlan, routes: Document) -> Document:
     return {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "clients",

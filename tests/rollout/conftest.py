@@ -13,6 +13,7 @@ from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVe
 from canario.model.rollout import RolloutSpec, RolloutState
 from canario.model.split import Split
 from canario.rollout.decide import Decision, begin, decide
+from tests.rollout.engine_moments import QUICK, counting
 
 
 @dataclass
@@ -137,3 +138,13 @@ def world() -> type[World]:
 def rollout() -> type[Rollout]:
     """The class that makes rollouts of a plan in a world."""
     return Rollout
+
+
+@pytest.fixture
+def at_ten() -> Rollout:
+    """A rollout whose first step has begun to count."""
+    running = Rollout(QUICK, World())
+    running.until(counting)
+    counted = running.world.counts["v1"]
+    running.world.counts["v1"] = replace(counted, requests=counted.requests + 100)
+    return running

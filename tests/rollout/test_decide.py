@@ -9,47 +9,14 @@ import pytest
 
 from canario.model.evidence import CommandKind, Counts
 from canario.model.orders import Conclude, SetSplit, StartVersion, StopVersion
-from canario.model.rollout import Gate, GateKind, OnTimeout, Phase, RolloutSpec, RolloutState, Step
+from canario.model.rollout import OnTimeout, Phase, RolloutSpec
 from canario.model.split import Split
 from canario.rollout.decide import decide
-from canario.rollout.plan import blue_green, canary, shadow, undo
+from canario.rollout.plan import blue_green, shadow, undo
+from tests.rollout.engine_moments import AT_FIFTY, AT_TEN, EVERYBODY, NOBODY, QUICK, STABLE, counting, ended, in_phase
 
 if TYPE_CHECKING:
     from tests.rollout.conftest import Rollout, World
-
-STABLE = Split(stable="v1")
-AT_TEN = Split(stable="v1", candidate="v2", weight_percent=10.0)
-AT_FIFTY = replace(AT_TEN, weight_percent=50.0)
-EVERYBODY = replace(AT_TEN, weight_percent=100.0)
-NOBODY = replace(AT_TEN, weight_percent=0.0)
-QUICK = replace(
-    canary(),
-    gates=(Gate(kind=GateKind.ERRORS, margin_percent=5.0),),
-    watch_seconds=20.0,
-    steps=tuple(Step(weight_percent=weight, longest_seconds=60.0) for weight in (10.0, 50.0, 100.0)),
-)
-
-
-def ended(state: RolloutState) -> bool:
-    return state.phase.has_ended
-
-
-def in_phase(phase: Phase, index: int | None = None):  # type: ignore[no-untyped-def]  # a predicate for Rollout.until
-    return lambda state: state.phase is phase and index in (None, state.step_index)
-
-
-def counting(state: RolloutState) -> bool:
-    return state.phase is Phase.STEPPING and state.step_since_seconds is not None
-
-
-@pytest.fixture
-def at_ten(rollout: type[Rollout], world: type[World]) -> Rollout:
-    """A rollout whose first step has begun to count."""
-    running = rollout(QUICK, world())
-    running.until(counting)
-    counted = running.world.counts["v1"]
-    running.world.counts["v1"] = replace(counted, requests=counted.requests + 100)
-    return running
 
 
 def test_a_good_candidate_climbs_and_is_promoted(rollout: type[Rollout], world: type[World]) -> None:
@@ -238,94 +205,6 @@ def test_a_router_that_never_obeys_times_out(rollout: type[Rollout], world: type
         running.world.now_seconds += 5
         running.look()
     assert running.state.phase is Phase.PAUSED
-
-
-def test_a_paused_step_still_fails(at_ten: Rollout) -> None:
-    """A pause stops the climb, not the judge."""
-    at_ten.world.command(CommandKind.PAUSE)
-    at_ten.until(in_phase(Phase.PAUSED))
-    at_ten.world.run(100)
-    assert at_ten.look().state.phase is Phase.PAUSED
-    at_ten.world.bad["v2"] = 1.0
-    at_ten.until(in_phase(Phase.RETURNING), 5)
-
-
-def test_resume_goes_on_where_it_stood(at_ten: Rollout) -> None:
-    """After a resume the step has its whole wait again and goes on by its verdict."""
-    at_ten.world.command(CommandKind.PAUSE)
-    at_ten.until(in_phase(Phase.PAUSED))
-    at_ten.world.run(100)
-    at_ten.world.command(CommandKind.RESUME)
-    at_ten.look()
-    assert (at_ten.state.phase, at_ten.state.step_index) == (Phase.STEPPING, 1)
-    assert at_ten.state.last_command == 2
-
-
-def test_a_step_that_asks_for_a_person_waits_all_night(rollout: type[Rollout], world: type[World]) -> None:
-    """A passed step waits for its approval beyond any longest wait, and goes on when it comes."""
-    spec = replace(
-        QUICK, on_timeout=OnTimeout.ROLL_BACK, steps=(replace(QUICK.steps[0], approval=True), *QUICK.steps[1:])
-    )
-    running = rollout(spec, world())
-    running.until(lambda state: state.passed)
-    running.world.now_seconds += 30_000
-    assert running.look().state.phase is Phase.STEPPING
-    running.world.command(CommandKind.PROMOTE)
-    assert running.look().state.step_index == 1
-    assert not running.state.approved
-
-
-def test_approval_alone_does_not_pass_the_gates(rollout: type[Rollout], world: type[World]) -> None:
-    """A promote on a running step approves it; the gates still have to pass."""
-    running = rollout(QUICK, world(requests_per_second=0.0))
-    running.until(counting)
-    running.world.command(CommandKind.PROMOTE)
-    running.look()
-    assert (running.state.phase, running.state.step_index, running.state.approved) == (Phase.STEPPING, 0, True)
-
-
-def test_promote_on_a_paused_step_goes_on(rollout: type[Rollout], world: type[World]) -> None:
-    """Who promotes a step that timed out has looked, and the next step begins."""
-    running = rollout(QUICK, world(requests_per_second=0.0))
-    running.until(in_phase(Phase.PAUSED), 70)
-    running.world.command(CommandKind.PROMOTE)
-    running.until(in_phase(Phase.STEPPING, 1))
-    assert "promoted by ana" in running.state.reason
-
-
-def test_promote_the_whole_skips_to_the_watch_but_not_readiness(rollout: type[Rollout], world: type[World]) -> None:
-    """Promoting the whole while the candidate starts waits until it is ready, then switches at once."""
-    running = rollout(QUICK, world())
-    running.world.command(CommandKind.PROMOTE, whole=True)
-    assert running.look().orders == (StartVersion(version="v2"),)
-    assert running.look().orders == (SetSplit(split=EVERYBODY),)
-    assert running.state.phase is Phase.WATCHING
-
-
-@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STEPPING, Phase.PAUSED, Phase.WATCHING, Phase.FINISHING])
-def test_abort_goes_back_from_anywhere(rollout: type[Rollout], world: type[World], phase: Phase) -> None:
-    """Until it has ended, a rollout can be aborted, and stable answers everybody again."""
-    running = rollout(QUICK, world())
-    if phase is Phase.PAUSED:
-        running.world.command(CommandKind.PAUSE)
-    if phase is not Phase.STARTING:
-        running.until(in_phase(phase))
-    running.world.command(CommandKind.ABORT)
-    running.until(ended)
-    assert (running.state.phase, running.world.split) == (Phase.ROLLED_BACK, STABLE)
-    assert running.state.reason == "aborted by ana"
-    assert set(running.world.ready) == {"v1"}
-
-
-def test_a_command_is_taken_once(at_ten: Rollout) -> None:
-    """A command that is still shown after it was taken changes nothing more."""
-    at_ten.world.command(CommandKind.PAUSE)
-    at_ten.look()
-    at_ten.world.command(CommandKind.RESUME)
-    at_ten.look()
-    at_ten.world.commands.pop()
-    assert at_ten.look().state.phase is Phase.STEPPING
-    assert at_ten.state.last_command == 2
 
 
 def test_the_watch_goes_back_to_the_old_version_when_it_is_ready(rollout: type[Rollout], world: type[World]) -> None:
