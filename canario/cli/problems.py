@@ -21,7 +21,8 @@ INTERRUPTED = 130
 def print_problem(error: CanarioError) -> None:
     """`error: what`, then where and what to try, each on a line of its own."""
     console = notes()
-    console.print(f"error: {error.message}", style="bold red", soft_wrap=True)
+    message = " ".join(error.message.split())  # a parser's own words may fill several lines
+    console.print(f"error: {message}", style="bold red", soft_wrap=True)
     if error.at:
         console.print(f"  at {error.at}", soft_wrap=True)
     if error.hint:

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.cli.program import Canario
 
-pytestmark = [pytest.mark.xdist_group("trained"), pytest.mark.real]
+pytestmark = pytest.mark.real
 
 
 def free_ports(number: int) -> list[int]:

@@ -115,7 +115,6 @@ def test_a_wrong_command_line_is_refused_with_help(
 
 
 @pytest.mark.parametrize(("flags", "message", "at", "hint"), WRONG_PLANS, ids=[row[0] for row in WRONG_PLANS])
-@pytest.mark.xdist_group("trained")
 def test_a_plan_that_cannot_be_honoured_is_refused_before_anything_starts(
     flags: str,
     message: str,
