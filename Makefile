@@ -48,7 +48,7 @@ check: dev ## Lint, format, types, floors
 .PHONY: test
 test: dev ## The test suite; installs Chromium where it may
 	@tests/install-system-parts
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 .PHONY: format
 format: dev ## Format the code and mend what lint can mend

@@ -106,16 +106,19 @@ class LocalServers:
         return tuple(version for version, slots in self._slots.items() if slots)
 
     def backends(self, versions: Iterable[str]) -> tuple[Backend, ...]:
-        """The endpoints of these versions that may get requests now."""
+        """These versions with the servers that may get requests now, and every server that only finishes what it has."""
+        named = dict.fromkeys((*versions, *(version for version in self._slots if self._at(version, Stage.LEAVING))))
         return tuple(
             Backend(
                 version=version,
-                endpoints=tuple(
-                    sorted(slot.endpoint for slot in self._slots.get(version, ()) if slot.stage is Stage.READY)
-                ),
+                endpoints=self._at(version, Stage.READY),
+                draining=self._at(version, Stage.LEAVING),
             )
-            for version in versions
+            for version in named
         )
+
+    def _at(self, version: str, stage: Stage) -> tuple[Endpoint, ...]:
+        return tuple(sorted(slot.endpoint for slot in self._slots.get(version, ()) if slot.stage is stage))
 
     def status(self) -> tuple[ServerStatus, ...]:
         """Every server, as a person wants to see it."""

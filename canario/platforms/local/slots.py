@@ -42,7 +42,7 @@ class Stage(Enum):
     COLD = "cold"
     READY = "ready"
     LEAVING = "leaving"
-    """Out of the router's endpoints; its last requests are being answered."""
+    """Draining at the router: it gets no new requests, and its last ones are being answered."""
     STOPPING = "stopping"
     GONE = "gone"
 
@@ -91,7 +91,7 @@ class ServerSlot:
             self._become_ready(now)
 
     def leave(self, now: float) -> None:
-        """Begin to stop: out of the endpoints first."""
+        """Begin to stop: no new requests first."""
         if self.stage in (Stage.COLD, Stage.READY):
             self._enter(Stage.LEAVING, now)
 
@@ -196,6 +196,6 @@ class ServerSlot:
             grpc_port=grpc_port,
         )
         listen = ("--host", LOOPBACK, "--http-port", str(http_port), "--grpc-port", str(grpc_port))
-        # It is out of the router's endpoints before it is told to stop, so it need not wait to be noticed.
+        # The router sends it nothing any more when it is told to stop, so it need not wait to be noticed.
         command = (*self._served.command, *listen, "--linger-seconds", "0")
         return launch(command, mark, self._log, self._served.environment, Path(self._served.start_in))
