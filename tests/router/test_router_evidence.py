@@ -146,6 +146,7 @@ def test_a_hanging_candidate_is_an_error_and_an_impatient_client_is_none(start_f
     with pytest.raises(TimeoutError):
         connection.getresponse()
     connection.close()
+    grpc.channel_ready_future(front.channel).result(timeout=10)  # its short patience is for the answer alone
     call = front.channel.unary_unary("/echo.Echo/Predict", bytes, bytes)
     with pytest.raises(grpc.RpcError):
         call(b"", timeout=0.05, metadata=(("x-fault-v2", "hang"),))

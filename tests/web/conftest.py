@@ -33,9 +33,12 @@ CHROMIUM_FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's own Chromium; tests are skipped where there is none, but not in continuous integration."""
+    """The system's own Chromium; tests are skipped where there is none, but not in continuous integration.
+
+    For a module and not for the session: while Playwright runs, no other test of this process can run an event loop.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         reason = "the form is tested in Chromium, which is not installed: apt-get install chromium"
