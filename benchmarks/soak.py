@@ -75,18 +75,18 @@ class Soak:
             )
 
     def _canary(self, tag: str, expected: Phase) -> None:
-        self._start(_plan(), tag)
+        self._start(soak_plan(), tag)
         self._ends_in(expected)
 
     def _aborted(self) -> None:
-        self._start(_plan(minimum_requests=10**6), "v1")
+        self._start(soak_plan(minimum_requests=10**6), "v1")
         self._until(lambda: self._weight() == 10.0)
         time.sleep(2.0)
         self._platform.send(CommandKind.ABORT, actor="soak")
         self._ends_in(Phase.ROLLED_BACK)
 
     def _promoted_by_hand(self) -> None:
-        self._start(_plan(minimum_requests=10**6), "v1")
+        self._start(soak_plan(minimum_requests=10**6), "v1")
         self._until(lambda: self._weight() == 10.0)
         self._platform.send(CommandKind.PROMOTE, whole=True, actor="soak")
         self._until(lambda: self._weight() == 100.0)
@@ -112,7 +112,7 @@ class Soak:
         self._ends_in(Phase.PROMOTED)
 
     def _aborted_in_watch(self) -> None:
-        self._start(replace(_plan(), watch_seconds=600.0), "v2")
+        self._start(replace(soak_plan(), watch_seconds=600.0), "v2")
         self._until(lambda: self._phase() is Phase.WATCHING)
         time.sleep(2.0)
         self._platform.rollback(actor="soak")
@@ -126,7 +126,7 @@ class Soak:
         self._ends_in(Phase.COMPLETED)
 
     def _unsupervised(self) -> None:
-        self._start(_plan(), "v2")
+        self._start(soak_plan(), "v2")
         for phase, weight in ((Phase.STEPPING, 10.0), (Phase.STEPPING, 50.0), (Phase.WATCHING, 100.0)):
             self._until(lambda phase=phase, weight=weight: (self._phase(), self._weight()) == (phase, weight))  # type: ignore[misc]  # mypy knows no default of a lambda
             self._chaos.kill_supervisor()
@@ -156,7 +156,7 @@ class Soak:
             time.sleep(0.1)
 
 
-def _plan(minimum_requests: int = 200) -> RolloutSpec:
+def soak_plan(minimum_requests: int = 200) -> RolloutSpec:
     """A short canary. Slow answers are no gate here: a machine whose servers are being killed is slow for both versions."""
     plan = canary()
     return replace(

@@ -73,15 +73,17 @@ def _page() -> Iterator[Show]:
 
 @contextlib.contextmanager
 def _lines() -> Iterator[Show]:
-    last: JournalEntry | None = None
+    number, told = 0, ("", "", "", "", "")
 
     def tell(_: Status, recorded: Sequence[JournalEntry]) -> None:
-        nonlocal last
+        nonlocal number, told
         for decision in recorded:
-            if last is None or decision.number > last.number:
-                words = moment(decision)
-                if last is None or words[1:] != moment(last)[1:]:
-                    say("  ".join(words))
-                last = decision
+            if decision.number <= number:
+                continue
+            number, words = decision.number, moment(decision)
+            if words[1:] != told[1:]:
+                # A reason that still holds has been read already.
+                say("  ".join(words if words[-1] != told[-1] else words[:-1]))
+            told = words
 
     yield tell
