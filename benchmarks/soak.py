@@ -71,6 +71,7 @@ class Soak:
                 f"{number:>2}  {title:<56} {time.monotonic() - began:6.1f} s   "
                 f"{tally.requests:>8,} requests   {tally.failed} failed   "
                 f"{self._chaos.servers_killed} servers and {self._chaos.supervisors_killed} supervisors killed",
+                *(f"\n    {count} x {failure}" for failure, count in tally.failures.items()),
                 flush=True,
             )
 
