@@ -138,8 +138,9 @@ _LIMITS: Document = {
     "max_connections": 10_000,
     "max_pending_requests": 10_000,
     "max_requests": 10_000,
-    # When one of two servers dies, half of what is under way is tried again.
-    "retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": 20},
+    # When one of two servers dies, all that it had under way is tried again at once: a budget in proportion to what is
+    # active would refuse the half of it. Three retries a request are the bound.
+    "max_retries": 10_000,
 }
 
 _OUTLIERS: Document = {

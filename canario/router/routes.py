@@ -160,6 +160,6 @@ def _patience(plan: RouterPlan) -> Document:
                     "typed_config": {"@type": f"{_TYPE}.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
                 }
             ],
-            "host_selection_retry_max_attempts": 5,
+            "host_selection_retry_max_attempts": 50,
         },
     }
