@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from canario.adapters.envoy_admin import Sample
 from canario.model.evidence import Counts
+from canario.model.split import Split
 from canario.router.bootstrap import SLOW, UNSERVED
 from canario.router.clusters import Role
 from canario.router.routes import SPLIT_ROUTE
@@ -35,9 +36,15 @@ class Seen:
     def __add__(self, other: Seen) -> Seen:
         return Seen(**{each.name: _sum(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)})
 
-    def for_rollout(self) -> CountsByVersion:
-        """What a rollout is judged by: requests that the split dealt, and copies. A candidate gets one or the other."""
-        return _sum(self.split, self.shadow)
+    def for_rollout(self, split: Split | None = None) -> CountsByVersion:
+        """What a rollout is judged by: requests that the split dealt, and copies. A candidate gets one or the other.
+
+        A preview gets neither: a candidate that the split deals nothing is judged by the requests that name it.
+        """
+        dealt = _sum(self.split, self.shadow)
+        if split is None or not split.candidate or split.weight_percent or split.shadow_percent:
+            return dealt
+        return _sum(dealt, {split.candidate: self.named.get(split.candidate, Counts())})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

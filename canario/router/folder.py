@@ -84,7 +84,7 @@ class Router:
     def counts(self) -> Mapping[str, Counts] | None:
         """By version: what a rollout is judged by, cumulative; None if it cannot be read now."""
         seen = self.seen()
-        return None if seen is None else seen.for_rollout()
+        return None if seen is None else seen.for_rollout(self.split())
 
     def seen(self) -> Seen | None:
         """All first attempts since the folder was made; None if they cannot be read now.
