@@ -57,6 +57,14 @@ class Chaos:
                     self.servers_killed += 1
 
     def _victims(self) -> list[ServerStatus]:
-        """Ready servers whose version has another ready one: one process may die at any time, all of a version is an outage."""
-        ready = [server for server in self._platform.status().servers if server.stage == "ready" and server.pid]
-        return [server for server in ready if sum(other.version == server.version for other in ready) > 1]
+        """Ready servers of the version that answers most, while another one is ready: to lose all of a version is an outage.
+
+        The version with the smaller share is spared: a candidate whose servers die is rightly thrown back for it.
+        """
+        status = self._platform.status()
+        split = status.asked
+        if split is None:
+            return []
+        most = split.candidate if split.weight_percent > 50 else split.stable
+        ready = [server for server in status.servers if (server.version, server.stage) == (most, "ready")]
+        return ready if len(ready) > 1 else []
