@@ -168,6 +168,8 @@ def test_processes_are_found_by_their_mark_alone(tmp_path: Path) -> None:
     mine = launch(["sleep", "60"], mark, tmp_path / "a.log", {})
     theirs = launch(["sleep", "60"], Mark(platform="elsewhere", role=Role.SERVER), tmp_path / "b.log", {})
     try:
+        # A process shows its environment only once it runs its own program.
+        wait_for(lambda: find_processes(tmp_path / "one") != [], "its first sight", 5)
         (found,) = find_processes(tmp_path / "one")
         assert (found.pid, found.mark) == (mine.pid, mark)
     finally:
