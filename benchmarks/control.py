@@ -15,12 +15,12 @@ import httpx
 import msgspec
 
 from benchmarks.chaos import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS
-from benchmarks.machine import free_port
 from canario.adapters.envoy import envoy_command
 from canario.adapters.versions import StoredVersion
 from canario.model.feedback import Value
 from canario.model.split import Backend, Endpoint, RouterPlan, Split
 from canario.packaging.bentos import PackedBento, build, packed
+from canario.platforms.local.processes import free_port
 from canario.router.configuration import standalone
 from demo.traffic import Tally, Traffic
 

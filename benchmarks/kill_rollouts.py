@@ -21,7 +21,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.machine import free_port, versions_line
+from benchmarks.machine import versions_line
 from benchmarks.soak import MODEL, homes, soak_plan
 from canario.adapters.versions import StoredVersion
 from canario.errors import CanarioError
@@ -30,6 +30,7 @@ from canario.packaging.bentos import build
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, train
 from canario.platforms.local.platform import LocalPlatform
+from canario.platforms.local.processes import free_port
 from canario.platforms.local.records import PlatformFiles
 from canario.rollout.replay import replay
 from demo.rows import sample_rows

@@ -23,6 +23,7 @@ import grpc
 from scipy.stats import binom
 
 from canario.model.split import Backend, Endpoint, RouterPlan, Split
+from canario.platforms.local.processes import free_port
 from canario.router.folder import Router
 
 ECHO_SERVER = Path(__file__).parents[1] / "tests" / "router" / "echo_server.py"
@@ -151,13 +152,6 @@ def timed(deed: object) -> float:
     start = time.perf_counter()
     deed()
     return time.perf_counter() - start
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(port: int) -> None:

@@ -24,13 +24,14 @@ import httpx
 
 from benchmarks.chaos import Chaos
 from benchmarks.control import control_arm
-from benchmarks.machine import free_port, versions_line
+from benchmarks.machine import versions_line
 from canario.adapters.versions import StoredVersion, find_version
 from canario.model.evidence import CommandKind
 from canario.model.rollout import GateKind, Phase, RolloutSpec
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, train
 from canario.platforms.local.platform import LocalPlatform
+from canario.platforms.local.processes import free_port
 from canario.rollout.plan import blue_green, canary, shadow
 from demo.rows import sample_rows
 from demo.traffic import Traffic

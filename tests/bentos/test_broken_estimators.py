@@ -16,8 +16,6 @@ from canario.model.version import KernelKind
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, evenly, train
 
-pytestmark = pytest.mark.xdist_group("broken-estimators")  # one worker trains the versions
-
 ROOMS = Path(__file__).parents[2] / "bentos"
 SERVER = """
 import sys, time, warnings

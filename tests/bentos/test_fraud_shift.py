@@ -15,8 +15,6 @@ import pytest
 from canario.packaging.rooms import Room, load_room
 from canario.packaging.training import predict
 
-pytestmark = pytest.mark.xdist_group("fraud-shift")
-
 ROOMS = Path(__file__).parents[2] / "bentos"
 SEEDS = (1, 2, 3)
 JUDGED_ROWS_PER_DAY = 4000

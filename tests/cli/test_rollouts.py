@@ -23,7 +23,7 @@ from demo.rows import sample_rows
 from demo.traffic import Traffic
 from tests.cli.program import PROGRAM, Canario, in_process
 
-pytestmark = [pytest.mark.xdist_group("cli-platform"), pytest.mark.real]
+pytestmark = pytest.mark.real
 
 REQUESTS_PER_SECOND = 60
 PLAN = """

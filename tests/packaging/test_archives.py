@@ -47,7 +47,6 @@ from canario.packaging.archives import export_version, import_version
 if TYPE_CHECKING:
     from tests.packaging.conftest import Trained
 
-pytestmark = pytest.mark.xdist_group("packaging")  # one worker trains the versions that all of them use
 
 Contents = dict[str, bytes]
 

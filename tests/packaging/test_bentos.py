@@ -24,7 +24,6 @@ from canario.packaging.bentos import PackedBento, build, packed
 if TYPE_CHECKING:
     from tests.packaging.conftest import Trained
 
-pytestmark = pytest.mark.xdist_group("packaging")  # one worker trains the versions that all of them use
 
 START_SECONDS = 90.0
 

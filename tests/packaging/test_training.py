@@ -26,8 +26,6 @@ from canario.packaging.training import TrainingRequest, split_by_time, train
 if TYPE_CHECKING:
     from tests.packaging.conftest import Small, Trained
 
-pytestmark = pytest.mark.xdist_group("packaging")  # one worker trains the versions that all of them use
-
 
 def score(version: StoredVersion, name: str) -> Score:
     return next(each for each in version.record.scores if each.name == name)

@@ -22,7 +22,7 @@ from demo.traffic import Traffic
 
 from .conftest import MODEL, plan, traffic_to, version, wait_for
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("local-platform")]
+pytestmark = pytest.mark.real
 
 
 def ready_pids(platform: LocalPlatform) -> list[int]:

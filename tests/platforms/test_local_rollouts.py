@@ -22,7 +22,7 @@ from demo.traffic import Traffic
 
 from .conftest import MODEL, plan, the_end_of, version, wait_for
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("local-platform")]
+pytestmark = pytest.mark.real
 
 
 def versions_that_run(platform: LocalPlatform) -> set[str]:

@@ -28,7 +28,7 @@ from canario.platforms.local.starting import served_version
 
 from .conftest import version, wait_for
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("local-platform")]
+pytestmark = pytest.mark.real
 
 
 def nobody(_: Endpoint) -> int:

@@ -12,7 +12,7 @@ from tests.serving.server_processes import Server
 from tests.web.hostile_version import HOSTILE, IMAGE, SCRIPT
 from tests.web.visits import FRAUD_ROW, ask
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.real
 
 
 def test_brazilians_read_portuguese(browser: Browser, loan: Server) -> None:

@@ -13,7 +13,7 @@ from tests.serving.server_processes import Server, running
 from tests.serving.small_versions import make_rent
 from tests.web.visits import FRAUD_ROW, answer_of, ask, percent, truth_of
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.real
 
 
 def test_the_answer_is_in_words(page: Page, fraud: Server) -> None:
