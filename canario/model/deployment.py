@@ -16,13 +16,16 @@ class ServedVersion:
 
     version: str
     """The Bento tag without the model, such as `v2`."""
-    digest: str
-    folder: str
-    """The folder with the version's files, inside its Bento."""
-    start_in: str
-    """The folder in which the command is started, so that Python finds the Bento's own code first."""
-    command: tuple[str, ...]
-    """What starts one server of it; the platform adds where to listen."""
+    digest: str = ""
+    """Empty where the platform cannot know it before it runs: the image carries it."""
+    image: str = ""
+    """Kubernetes: the container image that serves it."""
+    folder: str = ""
+    """Local: the folder with the version's files, inside its Bento."""
+    start_in: str = ""
+    """Local: the folder in which the command is started, so that Python finds the Bento's own code first."""
+    command: tuple[str, ...] = ()
+    """Local: what starts one server of it; the platform adds where to listen."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the command needs in its environment."""
 

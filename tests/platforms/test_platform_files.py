@@ -13,11 +13,12 @@ import pytest
 
 from canario.errors import Conflict
 from canario.model.evidence import CommandKind
+from canario.model.requests import TakeDown, Wish
 from canario.platforms.local import journal as journal_module
 from canario.platforms.local.journal import FileJournal
 from canario.platforms.local.lock import held_lock, holder_pid, is_held
 from canario.platforms.local.logs import bound_logs, last_words
-from canario.platforms.local.requests import RequestFolder, TakeDown, Wish
+from canario.platforms.local.requests import RequestFolder
 
 PAUSE = Wish(kind=CommandKind.PAUSE, whole=False, actor="", reason="")
 
@@ -103,7 +104,8 @@ ASK_MANY = """
 import sys
 from pathlib import Path
 from canario.model.evidence import CommandKind
-from canario.platforms.local.requests import RequestFolder, Wish
+from canario.model.requests import Wish
+from canario.platforms.local.requests import RequestFolder
 folder = Path(sys.argv[1])
 for _ in range(40):
     wish = Wish(kind=CommandKind.PAUSE, whole=False, actor="", reason="")

@@ -16,9 +16,9 @@ from canario.errors import Conflict, IntegrityError, NotFound, Unavailable
 from canario.model.deployment import Deployment, Status
 from canario.model.evidence import CommandKind
 from canario.model.journal import JournalEntry
+from canario.model.requests import Request, StartRollout, TakeDown, Wish
 from canario.model.rollout import Phase, RolloutSpec
 from canario.model.split import Split
-from canario.platforms.local.advance import taken_down
 from canario.platforms.local.ending import stop, stop_everything
 from canario.platforms.local.envoy import drain
 from canario.platforms.local.lock import held_lock, is_held
@@ -33,10 +33,10 @@ from canario.platforms.local.processes import (
     launch,
 )
 from canario.platforms.local.records import PlatformFiles
-from canario.platforms.local.requests import Request, StartRollout, TakeDown, Wish
 from canario.platforms.local.starting import served_version
 from canario.platforms.local.status import status_of, what_is_missing
 from canario.rollout.plan import lint, undo
+from canario.rollout.turns import taken_down
 
 Progress = Callable[[str], None]
 
@@ -127,7 +127,7 @@ class LocalPlatform:
 
     def send(self, kind: CommandKind, *, whole: bool = False, actor: str = "", reason: str = "") -> int:
         """Give the running rollout a command; its number, once it has been taken. Raises Conflict when there is no rollout."""
-        return self._ask(Wish(kind, whole, actor, reason)).last_request
+        return self._ask(Wish(kind=kind, whole=whole, actor=actor, reason=reason)).last_request
 
     def rollback(self, version: str = "", *, actor: str = "", reason: str = "", progress: Progress = _silent) -> str:
         """Undo: abort the rollout under way, its watch included, or else begin one back to a version; the rollout's name.

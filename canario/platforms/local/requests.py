@@ -5,46 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from canario.adapters.files import write_atomically
-from canario.model.deployment import ServedVersion
-from canario.model.evidence import CommandKind
-from canario.model.rollout import RolloutSpec
+from canario.model.requests import Numbered, Request, StartRollout, TakeDown, Wish
 
-
-class StartRollout(msgspec.Struct, frozen=True, tag=True):
-    """Begin a rollout of this candidate."""
-
-    spec: RolloutSpec
-    candidate: ServedVersion
-
-
-class Wish(msgspec.Struct, frozen=True, tag=True):
-    """A command for the running rollout; the engine decides what follows."""
-
-    kind: CommandKind
-    whole: bool
-    actor: str
-    reason: str
-
-
-class TakeDown(msgspec.Struct, frozen=True, tag=True):
-    """Drain and stop everything."""
-
-
-Request = StartRollout | Wish | TakeDown
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """A request and its place in the order."""
-
-    number: int
-    request: Request
+_KINDS: dict[str, type[Request]] = {kind.__name__: kind for kind in (StartRollout, Wish, TakeDown)}
 
 
 class RequestFolder:
@@ -61,7 +30,7 @@ class RequestFolder:
             # In this order: a file that is gone from the list was taken, and the state that says so was written before.
             waiting = self._numbers()
             number = max([last_taken(), *waiting]) + 1
-            write_atomically(self._path(number), msgspec.json.encode(request))
+            write_atomically(self._path(number), _encoded(request))
         return number
 
     def waiting(self, after: int) -> Iterator[Numbered]:
@@ -71,8 +40,8 @@ class RequestFolder:
                 continue
             path = self._path(number)
             try:
-                yield Numbered(number, msgspec.json.decode(path.read_bytes(), type=Request))
-            except (msgspec.DecodeError, msgspec.ValidationError):
+                yield Numbered(number, _decoded(path.read_bytes()))
+            except (msgspec.DecodeError, KeyError):
                 path.rename(path.with_suffix(".unreadable"))
 
     def forget(self, up_to: int) -> None:
@@ -94,3 +63,12 @@ class RequestFolder:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:010d}.json"
+
+
+def _encoded(request: Request) -> bytes:
+    return msgspec.json.encode({"type": type(request).__name__, **msgspec.to_builtins(request)})
+
+
+def _decoded(content: bytes) -> Request:
+    written = msgspec.json.decode(content, type=dict[str, Any])
+    return msgspec.convert(written, _KINDS[written.pop("type")])

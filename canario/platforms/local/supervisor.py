@@ -24,7 +24,6 @@ from canario.errors import NotFound
 from canario.model.deployment import Deployment, Observation
 from canario.model.evidence import Evidence
 from canario.model.verdict import Verdict
-from canario.platforms.local.advance import Turn, advance, commands_among, take_requests
 from canario.platforms.local.ending import stop_everything
 from canario.platforms.local.envoy import drain
 from canario.platforms.local.lock import held_lock
@@ -34,6 +33,7 @@ from canario.platforms.local.processes import Role, find_processes, free_port, i
 from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.world import World
 from canario.rollout.replay import entry_of
+from canario.rollout.turns import Turn, advance, commands_among, take_requests
 
 PERIOD_SECONDS = 0.1
 HEARTBEAT_SECONDS = 0.5

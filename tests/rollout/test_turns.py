@@ -8,15 +8,25 @@ import pytest
 
 from canario.model.deployment import Deployment, ServedVersion
 from canario.model.evidence import Command, CommandKind, Counts, Evidence
-from canario.model.rollout import Phase
+from canario.model.requests import Numbered, Request, StartRollout, TakeDown, Wish
+from canario.model.rollout import Gate, GateKind, Phase, RolloutSpec, Step
 from canario.model.split import Split
-from canario.platforms.local.advance import advance, commands_among, take_requests, taken_down
-from canario.platforms.local.requests import Numbered, Request, StartRollout, TakeDown, Wish
+from canario.rollout.turns import advance, commands_among, take_requests, taken_down
 
-from .conftest import plan
 
 NOW = 1_000_000.0
 ABORT = Wish(kind=CommandKind.ABORT, whole=False, actor="a person", reason="no")
+
+
+def plan(*weights: float) -> RolloutSpec:
+    """A canary that is content with little: these tests are about turns, not about the judge."""
+    return RolloutSpec(
+        steps=tuple(Step(weight_percent=weight, minimum_requests=20) for weight in weights),
+        gates=(Gate(kind=GateKind.ERRORS, margin_percent=40),),
+        watch_seconds=1.0,
+        watch_error_percent=50,
+        watch_slow_percent=100,
+    )
 
 
 def served(version: str) -> ServedVersion:

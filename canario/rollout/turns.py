@@ -1,4 +1,4 @@
-"""One turn of the control loop as a pure step: deployment, requests and evidence in; the next deployment and what to note out."""
+"""One turn of a platform's control loop as a pure step: deployment, requests and evidence in; the next deployment and what to note out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from canario.errors import PlanError
 from canario.model.deployment import Deployment, PastRollout, Rollout
 from canario.model.evidence import Command, Evidence
 from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVersion
+from canario.model.requests import Numbered, StartRollout, TakeDown, Wish
 from canario.model.rollout import Phase
 from canario.model.split import Split
-from canario.platforms.local.requests import Numbered, StartRollout, TakeDown, Wish
 from canario.rollout.decide import Decision, begin, decide
 
 KEPT_ROLLOUTS = 50
