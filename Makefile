@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 
 .PHONY: help
 help: ## List the commands
@@ -57,8 +57,9 @@ format: dev ## Format the code and mend what lint can mend
 
 .PHONY: lock
 lock: $(BIN)/uv ## Resolve pyproject.toml again into requirements/
-	@$(LOCK) --extra dev --output-file requirements/dev.txt
-	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
+	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	@$(LOCK) --group controller --constraint requirements/runtime.txt --output-file requirements/controller.txt
 
 .PHONY: clean
 clean: ## Remove .venv and what the demo left to look at
