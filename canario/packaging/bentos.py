@@ -18,13 +18,15 @@ from canario.adapters.versions import RECORD_FILE, StoredVersion, prove, read_ve
 from canario.errors import CanarioError, Conflict, IntegrityError, NotFound, UsageError
 from canario.model.version import VersionName, VersionRecord
 from canario.packaging.publishing import STALE_SECONDS
-from canario.packaging.requirements import requirements_of
+from canario.packaging.requirements import lean_requirements_of, requirements_of
 
 SOURCE = "src"
 VERSION = "version"
 SERVICE_FILE = "service.py"
 BENTO_FILE = "bentofile.yaml"
 REQUIREMENTS_FILE = "requirements.txt"
+LEAN_REQUIREMENTS_FILE = "serving.txt"
+IMAGE_FILE = "image.dockerfile"
 README_FILE = "README.md"
 
 
@@ -126,8 +128,10 @@ def _build_in(staging: Path, version: StoredVersion, root: Path) -> None:
         (context / VERSION).mkdir()
         for file in (RECORD_FILE, *version.record.files):
             shutil.copy(version.folder / file, context / VERSION / file)
-        requirements = requirements_of(version.record.kernel.kind)
-        (context / REQUIREMENTS_FILE).write_text("".join(f"{line}\n" for line in requirements))
+        kernel = version.record.kernel.kind
+        (context / REQUIREMENTS_FILE).write_text("".join(f"{line}\n" for line in requirements_of(kernel)))
+        (context / LEAN_REQUIREMENTS_FILE).write_text("".join(f"{line}\n" for line in lean_requirements_of(kernel)))
+        (context / IMAGE_FILE).write_text(_image(version.record), encoding="utf-8")
         (context / README_FILE).write_text(_readme(version.record), encoding="utf-8")
         _run_bentoml(context, home, version.record)
     built = home / "bentos" / version.record.name.model / version.record.name.tag
@@ -159,6 +163,12 @@ def _run_bentoml(context: Path, home: Path, record: VersionRecord) -> None:
         raise CanarioError(
             f"BentoML did not build {name}: {words[-1] if words else 'it says nothing'}", hint="\n".join(words[-15:])
         )
+
+
+def _image(record: VersionRecord) -> str:
+    """How this version becomes an image; a label says what is inside."""
+    template = (Path(__file__).parent / IMAGE_FILE).read_text(encoding="utf-8")
+    return f'{template}LABEL dev.canario.digest="{record.digest}" dev.canario.version="{record.name}"\n'
 
 
 def _readme(record: VersionRecord) -> str:

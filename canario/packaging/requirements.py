@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name
 from canario.model.version import KernelKind
 
 SERVING = (
-    "bentoml",
     "grpcio",
     "grpcio-health-checking",
     "grpcio-reflection",
@@ -24,21 +23,36 @@ SERVING = (
     "protobuf",
     "pydantic",
     "pyyaml",
-    "starlette",
     "uvicorn",
     "uvloop",
 )
+"""What `python -m canario.serving` imports."""
 UNCOMPILED = ("joblib", "pandas", "scikit-learn", "threadpoolctl")
 """In addition, for a version that scikit-learn serves."""
+SERVICE = ("bentoml",)
+"""In addition, for `bentoml serve`."""
 
 
 def requirements_of(kernel: KernelKind) -> list[str]:
-    """`name==version` lines in alphabetical order, of everything that serving such a version needs.
+    """`name==version` lines in alphabetical order, of everything that `bentoml serve` needs for such a version.
 
     BentoML itself is left out, because it adds itself, pinned.
     """
+    return [line for line in _pinned((*SERVICE, *_imported(kernel))) if not line.startswith("bentoml==")]
+
+
+def lean_requirements_of(kernel: KernelKind) -> list[str]:
+    """The same of everything that `python -m canario.serving` needs, which is all that an image has."""
+    return _pinned(_imported(kernel))
+
+
+def _imported(kernel: KernelKind) -> tuple[str, ...]:
+    return (*SERVING, *(UNCOMPILED if kernel is KernelKind.SKLEARN else ()))
+
+
+def _pinned(names: tuple[str, ...]) -> list[str]:
     pinned: dict[str, str] = {}
-    waiting = [Requirement(name) for name in (*SERVING, *(UNCOMPILED if kernel is KernelKind.SKLEARN else ()))]
+    waiting = [Requirement(name) for name in names]
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
@@ -57,4 +71,4 @@ def requirements_of(kernel: KernelKind) -> list[str]:
             if canonicalize_name(need.name) not in pinned
             and (need.marker is None or any(need.marker.evaluate(environment) for environment in environments))
         ]
-    return [f"{name}=={version}" for name, version in sorted(pinned.items()) if name != "bentoml"]
+    return [f"{name}=={version}" for name, version in sorted(pinned.items())]

@@ -19,6 +19,9 @@ def main() -> int:
     parser.add_argument("--http-port", type=int, default=3000, help="REST; 0 takes any free one")
     parser.add_argument("--grpc-port", type=int, default=3001, help="gRPC; 0 takes any free one")
     parser.add_argument(
+        "--operator-port", type=int, help="metrics, card and prediction log; 0 takes any free one (default: nowhere)"
+    )
+    parser.add_argument(
         "--linger-seconds", type=float, default=2.0, help="after SIGTERM: how long it still takes requests, not ready"
     )
     parser.add_argument(

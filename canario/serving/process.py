@@ -9,7 +9,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from canario.errors import Conflict
 from canario.serving.app import Application, build_app
 from canario.serving.grpc_server import GrpcServer
 from canario.serving.limits import Limits
+from canario.serving.operator import operator_configuration
 from canario.serving.whole_answers import WholeAnswers
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class ServeOptions:
     """0 means any free one; the log says which."""
     grpc_port: int = 3001
     """The same."""
+    operator_port: int | None = None
+    """The same, for metrics, card and prediction log; None means nowhere."""
     linger_seconds: float = 2.0
     """After SIGTERM: how long it says that it is not ready and still takes requests, until routers have noticed."""
     longest_stop_seconds: float = 30.0
@@ -64,7 +67,10 @@ def serve(options: ServeOptions) -> None:
 
 
 async def _serve(app: Application, options: ServeOptions) -> None:
-    with _bound(options.host, options.http_port) as listener:
+    with (
+        _bound(options.host, options.http_port, "REST port", "--http-port") as listener,
+        _operator_listener(options) as operator_listener,
+    ):
         grpc_server = GrpcServer(app.served, options.host, options.grpc_port)
         server = _Server(_configuration(app, options))
         lingers = _signals(options.linger_seconds)
@@ -79,12 +85,34 @@ async def _serve(app: Application, options: ServeOptions) -> None:
             options.host,
             grpc_server.port,
         )
-        linger_seconds = await lingers
-        app.served.is_draining = True
-        await grpc_server.begin_drain()
-        await asyncio.sleep(linger_seconds)
-        server.should_exit = True
-        await asyncio.gather(serving, grpc_server.stop(options.longest_stop_seconds))
+        async with _operators(app, operator_listener):
+            linger_seconds = await lingers
+            app.served.is_draining = True
+            await grpc_server.begin_drain()
+            await asyncio.sleep(linger_seconds)
+            server.should_exit = True
+            await asyncio.gather(serving, grpc_server.stop(options.longest_stop_seconds))
+
+
+@contextlib.asynccontextmanager
+async def _operators(app: Application, listener: socket.socket | None) -> AsyncIterator[None]:
+    """Operators are answered until the last request is: what it left in the log can still be read."""
+    if listener is None:
+        yield
+        return
+    server = _Server(operator_configuration(app.served))
+    listener.listen(BACKLOG)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    logger.info("operators are answered on http://%s:%d", *listener.getsockname()[:2])
+    yield
+    server.should_exit = True
+    await serving
+
+
+def _operator_listener(options: ServeOptions) -> contextlib.AbstractContextManager[socket.socket | None]:
+    if options.operator_port is None:
+        return contextlib.nullcontext()
+    return _bound(options.host, options.operator_port, "operator port", "--operator-port")
 
 
 class _Server(uvicorn.Server):
@@ -125,7 +153,7 @@ def _signals(linger_seconds: float) -> asyncio.Future[float]:
     return stop
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, what: str, option: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,6 +162,6 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as taken:
         listener.close()
         raise Conflict(
-            f"REST port {port} of {host} cannot be had: {taken.strerror}", hint="choose another with --http-port"
+            f"{what} {port} of {host} cannot be had: {taken.strerror}", hint=f"choose another with {option}"
         ) from taken
     return listener
