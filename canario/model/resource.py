@@ -1,0 +1,220 @@
+"""The resource `ModelDeployment` as a person writes it: what serves a model, and how a new version takes over; reading it is for the platform.
+
+The bounds beside the fields are in the words of JSON Schema. The API server keeps to them, and the custom resource definition is made from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from canario.model.rollout import GateKind, OnTimeout, StrategyKind
+
+VERSION_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+"""A version's name: a tag, and short enough for a label."""
+OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+"""The name of an object of the cluster: a DNS-1123 subdomain."""
+LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+
+
+class ImagePullPolicy(StrEnum):
+    """When a node fetches the image."""
+
+    IF_NOT_PRESENT = "IfNotPresent"
+    ALWAYS = "Always"
+    NEVER = "Never"
+
+
+class TolerationOperator(StrEnum):
+    """How a toleration's key meets a taint."""
+
+    EQUAL = "Equal"
+    EXISTS = "Exists"
+
+
+class TaintEffect(StrEnum):
+    """What a taint does to a pod that does not tolerate it."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    NO_EXECUTE = "NoExecute"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretName:
+    """A Secret of the same namespace."""
+
+    name: str = field(metadata={"minLength": 1, "maxLength": 253, "pattern": OBJECT_NAME_PATTERN})
+    """The Secret's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toleration:
+    """A taint of a node that the servers put up with; the fields are those of a pod."""
+
+    key: str = field(default="", metadata={"maxLength": 317})
+    """The taint's key; empty, with the operator `Exists`, means every taint."""
+    operator: TolerationOperator = TolerationOperator.EQUAL
+    """`Equal` compares the value too, `Exists` only the key."""
+    value: str = field(default="", metadata={"maxLength": 63})
+    """The taint's value; none with `Exists`."""
+    effect: TaintEffect | None = None
+    """The effect that is tolerated; left out: every effect."""
+    toleration_seconds: int | None = field(default=None, metadata={"minimum": 0})
+    """With `NoExecute`: how long a server stays on the node, in seconds; left out: for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaling:
+    """How many servers a version has, by their use of CPU."""
+
+    min_replicas: int = field(default=2, metadata={"minimum": 1, "maximum": 100})
+    """The fewest servers of a version."""
+    max_replicas: int = field(default=10, metadata={"minimum": 1, "maximum": 100})
+    """The most servers of a version."""
+    cpu_percent: int = field(default=70, metadata={"minimum": 1, "maximum": 1000})
+    """The use of CPU that is aimed at, in percent of what the servers request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What each server asks of its node; names and quantities are those of a container."""
+
+    requests: Mapping[str, str | int] = field(default_factory=dict, metadata={"maxProperties": 16})
+    """What a node must have free, such as `cpu: 250m` and `memory: 256Mi`."""
+    limits: Mapping[str, str | int] = field(default_factory=dict, metadata={"maxProperties": 16})
+    """What a server may use at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objectives:
+    """What the answers are held to."""
+
+    latency_milliseconds: float = field(default=50.0, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """An answer that takes longer than this at the router counts as slow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyStep:
+    """One weight, and what must be true before the next."""
+
+    weight_percent: float = field(metadata={"minimum": 0, "maximum": 100})
+    """The candidate's share of the requests, in percent, in steps of 0.01; 0 for a preview or for copies."""
+    minimum_requests: int = field(default=100, metadata={"minimum": 1})
+    """The candidate's requests at this weight before the gates may pass; with a shadow, the pairs."""
+    minimum_seconds: float = field(default=0.0, metadata={"minimum": 0})
+    """The shortest time at this weight."""
+    longest_seconds: float = field(default=600.0, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """After this long without an answer, `onTimeout` follows."""
+    approval: bool = False
+    """Whether a person must promote before the next step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyGate:
+    """One question, and what counts as an answer."""
+
+    kind: GateKind
+    """`errors` and `slow` for every strategy, `wrong-labels` for answers that people see, `disagreement` and `score-distance` for copies."""
+    alpha: float = field(default=0.001, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 0.5})
+    """The largest chance that an equal candidate is thrown back by this gate over the whole rollout."""
+    margin_percent: float = field(default=1.0, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """It passes when the candidate is proved to be worse by fewer percentage points than this; for `score-distance`, the largest mean
+    distance in the score's unit."""
+    confidence: float = field(default=0.95, metadata={"minimum": 0.5, "maximum": 1, "exclusiveMaximum": True})
+    """How sure that proof must be."""
+    blocking: bool = True
+    """Whether an unknown holds the rollout; a gate that does not block can still fail it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """How a new version takes over."""
+
+    type: StrategyKind = StrategyKind.CANARY
+    """`canary`: rising weights. `blue-green`: a preview, then one switch. `shadow`: copies only, whose answers are compared."""
+    steps: tuple[StrategyStep, ...] | None = field(default=None, metadata={"minItems": 1, "maxItems": 50})
+    """Rising weights that end with 100; blue-green and shadow have one step of weight 0. Left out: the strategy's default."""
+    gates: tuple[StrategyGate, ...] | None = field(default=None, metadata={"maxItems": 5})
+    """The questions that a step must answer, one of a kind. Left out: the strategy's default."""
+    on_timeout: OnTimeout = OnTimeout.PAUSE
+    """What follows when a step's longest wait ends without an answer; it is never promotion."""
+    start_seconds: float = field(default=120.0, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """The longest that the candidate's servers may take to become ready."""
+    promote_after_shadow: bool = False
+    """Shadow only: switch to the candidate when the comparison passes, instead of ending with a report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What the router does with requests."""
+
+    sticky_header: str = field(default="", metadata={"maxLength": 64, "pattern": "^[a-z0-9_-]*$"})
+    """Canary only: the request header or gRPC metadata key whose value decides the version; empty means a random split."""
+    shadow_percent: float = field(default=100.0, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 100})
+    """Shadow only: the share of the stable version's requests that is copied, in percent."""
+    timeout_seconds: float = field(default=15.0, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 3600})
+    """The longest that a client waits, retries included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How the promoted version is judged while the old one stays warm."""
+
+    seconds: float = field(default=300.0, metadata={"minimum": 0})
+    """How long; 0 means no watch."""
+    error_percent: float = field(default=1.0, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 100})
+    """More errors than this share, in percent, and it goes back."""
+    slow_percent: float = field(default=5.0, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 100})
+    """More slow answers than this share, in percent, and it goes back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDeploymentSpec:
+    """What serves the model, how many of it, and how a new version takes over."""
+
+    image: str = field(default="", metadata={"maxLength": 512})
+    """The container image of the version, such as `registry.example/fraud:v2`. Either this or `bento`."""
+    bento: str = field(
+        default="", metadata={"maxLength": 128, "pattern": "^([a-z0-9][a-z0-9._-]*:[A-Za-z0-9_][A-Za-z0-9._-]*)?$"}
+    )
+    """The Bento whose image it is, such as `fraud:v2`, as `canario build --image` names it. Either this or `image`."""
+    image_prefix: str = field(default="", metadata={"maxLength": 256})
+    """With `bento`: what stands before the Bento's tag in the image's name, such as `registry.example/models/`."""
+    version: str = field(default="", metadata={"maxLength": 63, "pattern": f"^({VERSION_PATTERN[1:-1]})?$"})
+    """The version's name. Left out: the tag of the image or the Bento. Needed where that says nothing: no tag, `latest`, only a digest."""
+    image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
+    """When a node fetches the image."""
+    image_pull_secrets: tuple[SecretName, ...] = field(
+        default=(), metadata={"maxItems": 16, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    )
+    """The Secrets that open the registry."""
+    service_account_name: str = field(
+        default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"}
+    )
+    """The service account that the servers run as; empty: the one with the model's name, if there is one, else the namespace's default."""
+    priority_class_name: str = field(
+        default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"}
+    )
+    """The priority class of the servers."""
+    node_selector: Mapping[str, str] = field(default_factory=dict, metadata={"maxProperties": 32})
+    """The labels that a node must have to run servers."""
+    tolerations: tuple[Toleration, ...] = field(default=(), metadata={"maxItems": 32})
+    """The taints of nodes that servers put up with."""
+    replicas: int | None = field(default=None, metadata={"minimum": 1, "maximum": 100})
+    """Servers of each version; 2 if neither this nor `autoscaling` is given."""
+    autoscaling: Autoscaling | None = None
+    """A number of servers that follows the use of CPU, in place of `replicas`."""
+    resources: Resources = Resources()
+    """What each server asks of its node."""
+    objectives: Objectives = Objectives()
+    """What the answers are held to."""
+    strategy: Strategy = Strategy()
+    """How a new version takes over. Left out: a canary of 10, 50, 100 percent."""
+    traffic: Traffic = Traffic()
+    """What the router does with requests."""
+    watch: Watch = Watch()
+    """How the promoted version is judged while the old one stays warm."""
+    history_limit: int = field(default=10, metadata={"minimum": 1, "maximum": 50})
+    """How many past rollouts the status tells."""

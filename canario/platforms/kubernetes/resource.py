@@ -1,0 +1,154 @@
+"""What a ModelDeployment asks for: its version, its image and its plan, read from the API server's JSON; doing it is for the controller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from canario.errors import PlanError, UsageError
+from canario.model.resource import (
+    VERSION_PATTERN,
+    ModelDeploymentSpec,
+    Strategy,
+    StrategyGate,
+    StrategyStep,
+    Traffic,
+    Watch,
+)
+from canario.model.rollout import Gate, GateKind, RolloutSpec, Step
+from canario.platforms.kubernetes.documents import camel_case_within, read_noun, write_noun
+from canario.rollout.plan import default_plan, lint
+
+GROUP = "canario.dev"
+API_VERSION = "v1alpha1"
+KIND = "ModelDeployment"
+PLURAL = "modeldeployments"
+LONGEST_NAME = 40
+"""Of a ModelDeployment: the names of its versions' objects are made from it, and a label has 63 characters."""
+DEFAULT_REPLICAS = 2
+
+_PLACES = {
+    "watch_seconds": "watch.seconds",
+    "watch_error_percent": "watch.errorPercent",
+    "watch_slow_percent": "watch.slowPercent",
+    "sticky_header": "traffic.stickyHeader",
+    "shadow_percent": "traffic.shadowPercent",
+}
+"""Where the resource keeps a plan's fields that are not in its strategy."""
+
+
+def read_spec(content: Mapping[str, Any]) -> ModelDeploymentSpec:
+    """The `spec` of a ModelDeployment. Raises UsageError with `at` in the resource's own path, such as `spec.replicas`."""
+    return read_noun(ModelDeploymentSpec, content, "spec")
+
+
+def write_spec(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    """The reverse: what to send to the API server."""
+    written: dict[str, Any] = write_noun(spec)
+    return written
+
+
+def image_of(spec: ModelDeploymentSpec) -> str:
+    """The container image. Raises UsageError when it is not said, or said twice."""
+    if bool(spec.image) == bool(spec.bento):
+        raise UsageError(
+            "the version's image is said twice" if spec.image else "no image is named",
+            at="spec.image",
+            hint="give exactly one of `image` and `bento`",
+        )
+    return spec.image or spec.image_prefix + spec.bento
+
+
+def version_of(spec: ModelDeploymentSpec) -> str:
+    """The version's name: as said, else the image's tag. Raises UsageError when the tag is no name of one version."""
+    if spec.version:
+        return spec.version
+    image = image_of(spec)
+    tag = tag_of(image)
+    if tag in ("", "latest"):
+        what = "the tag `latest` is another version each day" if tag else "it has no tag"
+        raise UsageError(
+            f"{image} does not say which version it is: {what}",
+            at="spec.version",
+            hint="give the image a tag of its own, or name the version in `version`",
+        )
+    if not re.fullmatch(VERSION_PATTERN, tag):
+        raise UsageError(
+            f"the tag {tag} is no version's name",
+            at="spec.version",
+            hint="name the version in `version`: lower-case letters, digits, `.`, `_` and `-`, at most 63 characters",
+        )
+    return tag
+
+
+def tag_of(image: str) -> str:
+    """The tag in an image's name, or nothing: neither a registry's port nor a digest is a tag."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+
+
+def replicas_of(spec: ModelDeploymentSpec) -> int:
+    """Servers of each version; with autoscaling, the fewest."""
+    return spec.autoscaling.min_replicas if spec.autoscaling else spec.replicas or DEFAULT_REPLICAS
+
+
+def plan_of(spec: ModelDeploymentSpec) -> RolloutSpec:
+    """The rollout's plan. Raises PlanError with `at` in the resource's own path, such as `spec.strategy.steps[1].weightPercent`."""
+    strategy = spec.strategy
+    usual = default_plan(strategy.type)
+    plan = RolloutSpec(
+        strategy=strategy.type,
+        steps=usual.steps
+        if strategy.steps is None
+        else tuple(msgspec.convert(strategy.steps, tuple[Step, ...], from_attributes=True)),
+        gates=usual.gates
+        if strategy.gates is None
+        else tuple(msgspec.convert(strategy.gates, tuple[Gate, ...], from_attributes=True)),
+        on_timeout=strategy.on_timeout,
+        watch_seconds=spec.watch.seconds,
+        watch_error_percent=spec.watch.error_percent,
+        watch_slow_percent=spec.watch.slow_percent,
+        start_seconds=strategy.start_seconds,
+        sticky_header=spec.traffic.sticky_header,
+        shadow_percent=spec.traffic.shadow_percent,
+        promote_after_shadow=strategy.promote_after_shadow,
+    )
+    try:
+        lint(plan)
+        refuse_waiting_for_labels(plan)
+    except PlanError as fault:
+        raise PlanError(
+            camel_case_within(fault.message),
+            at="spec." + _PLACES.get(fault.at, "strategy." + camel_case_within(fault.at)),
+            hint=camel_case_within(fault.hint).replace("`strategy: ", "`strategy.type: "),
+        ) from fault
+    return plan
+
+
+def refuse_waiting_for_labels(plan: RolloutSpec) -> None:
+    """Refuse a plan that waits for labels, which do not reach a cluster yet. Raises PlanError."""
+    for index, gate in enumerate(plan.gates):
+        if gate.kind is GateKind.WRONG_LABELS and gate.blocking:
+            raise PlanError(
+                "labels do not reach the cluster yet, so this gate would hold every rollout",
+                at=f"gates[{index}].blocking",
+                hint="set `blocking: false`, or leave the gate out",
+            )
+
+
+def resource_parts(plan: RolloutSpec) -> tuple[Strategy, Traffic, Watch]:
+    """A plan in the resource's own parts; the reverse of `plan_of`."""
+    return (
+        Strategy(
+            type=plan.strategy,
+            steps=msgspec.convert(plan.steps, tuple[StrategyStep, ...], from_attributes=True),
+            gates=msgspec.convert(plan.gates, tuple[StrategyGate, ...], from_attributes=True),
+            on_timeout=plan.on_timeout,
+            start_seconds=plan.start_seconds,
+            promote_after_shadow=plan.promote_after_shadow,
+        ),
+        Traffic(sticky_header=plan.sticky_header, shadow_percent=plan.shadow_percent),
+        Watch(seconds=plan.watch_seconds, error_percent=plan.watch_error_percent, slow_percent=plan.watch_slow_percent),
+    )
