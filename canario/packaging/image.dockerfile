@@ -24,8 +24,10 @@ FROM ${BASE_IMAGE}
 COPY --from=libraries /opt/canario /opt/canario
 COPY --from=version --chown=65532:65532 /var/lib/canario /var/lib/canario
 COPY --from=version /srv/model /srv/model
-ENV CANARIO_HOME=/var/lib/canario PYTHONPATH=/srv/model PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV CANARIO_HOME=/var/lib/canario PYTHONPATH=/srv/model PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
 WORKDIR /srv/model
 USER 65532:65532
 EXPOSE 3000 3001 3002
-ENTRYPOINT ["/opt/canario/bin/python", "-P", "-m", "canario.serving", "--version-folder", "/srv/model/version", "--host", "0.0.0.0", "--http-port", "3000", "--grpc-port", "3001", "--operator-port", "3002"]
+ENTRYPOINT ["/opt/canario/bin/python", "-m", "canario.serving", "--version-folder", "/srv/model/version", "--host", "0.0.0.0", "--http-port", "3000", "--grpc-port", "3001", "--operator-port", "3002"]
+ARG BASE_IMAGE
+LABEL org.opencontainers.image.base.name="${BASE_IMAGE}"
