@@ -35,13 +35,13 @@ def _complete(part: dict[str, Any], noun: type[Any]) -> None:
         return
     # A document is read with unknown fields forbidden; the schema says the same, so that an editor marks a typo.
     part["additionalProperties"] = False
-    for field, sentence in _sentences_under_fields(noun).items():
+    for field, sentence in sentences_under_fields(noun).items():
         part["properties"][field]["description"] = sentence
     for field in part["properties"].values():
         field.pop("title", None)
 
 
-def _sentences_under_fields(noun: type[Any]) -> dict[str, str]:
+def sentences_under_fields(noun: type[Any]) -> dict[str, str]:
     """The docstring that stands under each field in a class's source."""
     body = ast.parse(textwrap.dedent(inspect.getsource(noun))).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101 - the source of a class is a class

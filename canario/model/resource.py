@@ -150,7 +150,7 @@ class Strategy:
 class Traffic:
     """What the router does with requests."""
 
-    sticky_header: str = field(default="", metadata={"maxLength": 64, "pattern": "^[a-z0-9_-]*$"})
+    sticky_header: str = field(default="", metadata={"maxLength": 64})
     """Canary only: the request header or gRPC metadata key whose value decides the version; empty means a random split."""
     shadow_percent: float = field(default=100.0, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 100})
     """Shadow only: the share of the stable version's requests that is copied, in percent."""
@@ -174,7 +174,7 @@ class Watch:
 class ModelDeploymentSpec:
     """What serves the model, how many of it, and how a new version takes over."""
 
-    image: str = field(default="", metadata={"maxLength": 512})
+    image: str = field(default="", metadata={"maxLength": 512, "pattern": "^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"})
     """The container image of the version, such as `registry.example/fraud:v2`. Either this or `bento`."""
     bento: str = field(
         default="", metadata={"maxLength": 128, "pattern": "^([a-z0-9][a-z0-9._-]*:[A-Za-z0-9_][A-Za-z0-9._-]*)?$"}

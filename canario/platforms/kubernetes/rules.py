@@ -1,0 +1,223 @@
+"""What the API server refuses beyond types and ranges: rules in CEL that say of a resource what canario.rollout.plan says of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from canario.model.resource import (
+    VERSION_PATTERN,
+    Autoscaling,
+    ModelDeploymentSpec,
+    Resources,
+    Strategy,
+    StrategyGate,
+    StrategyStep,
+    Toleration,
+    Traffic,
+)
+from canario.platforms.kubernetes.resource import LONGEST_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. The steps of an object carry theirs, so that a refusal names the step."""
+
+    holds: str
+    """What must be true, in CEL; `self` is the object."""
+    message: str
+    """What is wrong, and what to do about it."""
+    field: str = ""
+    """The field that the refusal names, below the object."""
+
+
+_NAMED = f"^([^@]*/)?[^/@:]+:{VERSION_PATTERN[1:-1]}(@.*)?$"
+_VERSION = "self.?version.orValue('') != ''"
+
+
+def _has_a_tag(name: str) -> str:
+    """Whether an image's name says which version it is. Asked field by field: the API server bounds a rule's cost by the field's length."""
+    tagged = f"self.{name}.matches('^([^@]*/)?[^/@:]+:[^/@:]+(@.*)?$')"
+    return f"(has(self.{name}) && {tagged} && !self.{name}.matches(':latest(@.*)?$'))"
+
+
+NAME_RULES = (
+    Rule(
+        f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?$')",
+        f"the name becomes the name of Services: at most {LONGEST_NAME} characters, lower-case letters, digits and -, a letter first",
+    ),
+)
+"""Of the whole resource, whose name is the model's."""
+
+RULES: dict[type[Any], tuple[Rule, ...]] = {
+    ModelDeploymentSpec: (
+        Rule(
+            "(self.?image.orValue('') == '') != (self.?bento.orValue('') == '')",
+            "give exactly one of image and bento: it says what serves the model",
+        ),
+        Rule(
+            "self.?imagePrefix.orValue('') == '' || self.?bento.orValue('') != ''",
+            "imagePrefix stands before a bento: write it into image, or give bento in place of image",
+            ".imagePrefix",
+        ),
+        Rule(
+            f"{_VERSION} || {_has_a_tag('image')} || {_has_a_tag('bento')}"
+            " || (self.?image.orValue('') == '' && self.?bento.orValue('') == '')",
+            "the image does not say which version it is (no tag, `latest`, or only a digest): give it a tag of its own, or name the version in version",
+            ".version",
+        ),
+        Rule(
+            f"{_VERSION} || ((!{_has_a_tag('image')} || self.image.matches('{_NAMED}'))"
+            f" && (!{_has_a_tag('bento')} || self.bento.matches('{_NAMED}')))",
+            "the tag is no version's name: name the version in version (lower-case letters, digits, `.`, `_` and `-`, at most 63 characters)",
+            ".version",
+        ),
+        Rule(
+            "!(has(self.replicas) && has(self.autoscaling))",
+            "replicas and autoscaling exclude each other: leave one out",
+            ".replicas",
+        ),
+        Rule(
+            "!has(self.autoscaling) || 'cpu' in self.?resources.requests.orValue({}) || 'cpu' in self.?resources.limits.orValue({})",
+            "autoscaling follows the share of the CPU that is requested: set resources.requests.cpu",
+            ".autoscaling",
+        ),
+        Rule(
+            "self.strategy.type == 'canary' || self.traffic.?stickyHeader.orValue('') == ''",
+            "only a canary shares a weight that users could stick to: leave stickyHeader out, or choose strategy.type canary",
+            ".traffic.stickyHeader",
+        ),
+    ),
+    Autoscaling: (
+        Rule(
+            "self.minReplicas <= self.maxReplicas",
+            "minReplicas is above maxReplicas: raise maxReplicas",
+            ".minReplicas",
+        ),
+    ),
+    Resources: (
+        *(
+            Rule(
+                f"!has(self.{part}) || self.{part}.all(name, isQuantity(string(self.{part}[name])) && !quantity(string(self.{part}[name])).isLessThan(quantity('0')))",
+                "a quantity is a number of at least 0 with a unit, such as 250m or 256Mi",
+                f".{part}",
+            )
+            for part in ("requests", "limits")
+        ),
+        Rule(
+            "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
+            " || !isQuantity(string(self.requests[name])) || !isQuantity(string(self.limits[name]))"
+            " || !quantity(string(self.requests[name])).isGreaterThan(quantity(string(self.limits[name]))))",
+            "a request is above its limit: raise the limit",
+            ".requests",
+        ),
+    ),
+    Toleration: (
+        Rule(
+            "self.operator == 'Exists' || self.?key.orValue('') != ''",
+            "a toleration without a key tolerates everything: choose operator Exists, or name the key",
+            ".key",
+        ),
+        Rule(
+            "self.operator != 'Exists' || self.?value.orValue('') == ''",
+            "operator Exists compares no value: leave value out, or choose operator Equal",
+            ".value",
+        ),
+        Rule(
+            "!has(self.tolerationSeconds) || self.?effect.orValue('') == 'NoExecute'",
+            "tolerationSeconds belongs to effect NoExecute: leave it out, or choose that effect",
+            ".tolerationSeconds",
+        ),
+    ),
+    Strategy: (
+        Rule(
+            "self.type != 'canary' || !has(self.steps) || self.steps.all(step, step.weightPercent > 0.0)",
+            "a canary's weights are above 0: to look before any traffic choose type blue-green",
+            ".steps",
+        ),
+        Rule(
+            "self.type != 'canary' || !has(self.steps) || (self.steps.map(step, step.weightPercent).isSorted()"
+            " && self.steps.all(step, self.steps.exists_one(other, other.weightPercent == step.weightPercent)))",
+            "the weights do not rise: write them from small to large, each once",
+            ".steps",
+        ),
+        Rule(
+            "self.type != 'canary' || !has(self.steps) || self.steps[self.steps.size() - 1].weightPercent == 100.0",
+            "the last weight is not 100, so the candidate would never answer everybody: end with a step of 100",
+            ".steps",
+        ),
+        Rule(
+            "self.type == 'canary' || !has(self.steps) || (self.steps.size() == 1 && self.steps[0].weightPercent == 0.0)",
+            "blue-green and shadow have one step, of weight 0 (the preview, the copies): for rising weights choose type canary",
+            ".steps",
+        ),
+        Rule(
+            "self.type == 'shadow' || !self.promoteAfterShadow",
+            "promoteAfterShadow belongs to a shadow: leave it out, or choose type shadow",
+            ".promoteAfterShadow",
+        ),
+        Rule(
+            "!has(self.gates) || self.gates.all(gate, self.gates.exists_one(other, other.kind == gate.kind))",
+            "the same gate is there twice: keep one of each kind",
+            ".gates",
+        ),
+        Rule(
+            "self.type == 'shadow' || !has(self.gates) || !self.gates.exists(gate, gate.kind in ['disagreement', 'score-distance'])",
+            "disagreement and score-distance compare copies, which only a shadow makes: choose type shadow, or the gates errors and slow",
+            ".gates",
+        ),
+        Rule(
+            "self.type != 'shadow' || !has(self.gates) || !self.gates.exists(gate, gate.kind == 'wrong-labels')",
+            "nobody sees the answers of a shadow, so nobody can say that they were wrong: use disagreement, or a canary",
+            ".gates",
+        ),
+        Rule(
+            "!has(self.gates) || self.gates.exists(gate, gate.blocking)"
+            " || (has(self.steps) && self.steps.all(step, step.approval || step.weightPercent == 100.0))",
+            "nothing holds a step, so it would promote on silence: add a blocking gate, or approval: true to every step before 100",
+            ".gates",
+        ),
+    ),
+    StrategyStep: (
+        Rule(
+            "self.weightPercent * 100.0 - double(int(self.weightPercent * 100.0 + 0.5)) < 0.0001"
+            " && double(int(self.weightPercent * 100.0 + 0.5)) - self.weightPercent * 100.0 < 0.0001",
+            "the router cannot deal this weight: it deals in steps of 0.01 %",
+            ".weightPercent",
+        ),
+        Rule(
+            "self.minimumSeconds <= self.longestSeconds",
+            "the step would end before its minimum: make longestSeconds longer",
+            ".minimumSeconds",
+        ),
+        Rule(
+            "!self.approval || self.weightPercent < 100.0",
+            "nothing follows the last step that could be approved: ask for approval on the step before",
+            ".approval",
+        ),
+    ),
+    StrategyGate: (
+        Rule(
+            "self.kind == 'score-distance' || self.marginPercent < 100.0",
+            "the margin is out of range: above 0 and below 100 percentage points",
+            ".marginPercent",
+        ),
+        Rule(
+            "self.kind != 'wrong-labels' || !self.blocking",
+            "labels do not reach the cluster yet, so this gate would hold every rollout: set blocking: false, or leave the gate out",
+            ".blocking",
+        ),
+    ),
+    Traffic: (
+        Rule(
+            "!has(self.stickyHeader) || self.stickyHeader.matches('^[a-z0-9_-]*$')",
+            "this is no header that REST and gRPC both carry: lower-case letters, digits, - and _",
+            ".stickyHeader",
+        ),
+        Rule(
+            "self.?stickyHeader.orValue('') != 'x-request-id'",
+            "x-request-id is another for every request, so nobody would stick: choose a header that names the user",
+            ".stickyHeader",
+        ),
+    ),
+}
