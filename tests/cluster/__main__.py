@@ -1,0 +1,84 @@
+"""`python -m tests.cluster COMMAND`: the cluster for people and for the Makefile; the work is done by its neighbours."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from canario.errors import CanarioError, Unavailable
+from tests.cluster import cluster, components, node, programs
+from tests.cluster.images import load_image
+from tests.cluster.running import Progress
+from tests.cluster.settings import Settings
+
+
+def main() -> int:
+    """The exit code: 0, what the command that was run says, or the error's own."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A real Kubernetes on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="compile the components, unless they are there")
+    commands.add_parser("up", help="start the cluster and say how to use it")
+    commands.add_parser("status", help="which components run; exit code 1 unless all do")
+    load = commands.add_parser("load", help="copy images from buildah's store into the node")
+    load.add_argument("images", nargs="+", metavar="IMAGE")
+    running = commands.add_parser("run", help="run a command with a cluster; end what was not there before")
+    running.add_argument("arguments", nargs=argparse.REMAINDER, metavar="COMMAND")
+    commands.add_parser("down", help="end the cluster and remove what it made")
+    flags = parser.parse_args()
+    try:
+        return _do(flags, Settings.from_environment())
+    except CanarioError as error:
+        hint = f"\n{error.hint}" if error.hint else ""
+        sys.stderr.write(f"{error}{hint}\n")
+        return error.exit_code
+
+
+def _do(flags: argparse.Namespace, settings: Settings) -> int:
+    if flags.command == "build":
+        programs.build(settings, Progress())
+    elif flags.command == "up":
+        _say_how_to_use(cluster.up(settings))
+    elif flags.command == "status":
+        return _status(settings)
+    elif flags.command == "load":
+        node.first_process(settings)
+        for image in flags.images:
+            copied = load_image(settings, image)
+            sys.stdout.write(f"{image}: {'copied' if copied else 'there already'}\n")
+    elif flags.command == "run":
+        return _run(flags.arguments, settings)
+    else:
+        cluster.down(settings)
+    return 0
+
+
+def _say_how_to_use(started: cluster.Cluster) -> None:
+    folder = f"export PATH={started.kubectl.parent}:$PATH\n" if started.audit_log else ""
+    sys.stdout.write(f"export KUBECONFIG={started.kubeconfig}\n{folder}")
+
+
+def _status(settings: Settings) -> int:
+    found = {name: pid for pid, name in node.processes(settings).items()}
+    for name in components.EXPECTED:
+        sys.stdout.write(f"{name:<24} {found.get(name, 'does not run')}\n")
+    ready = cluster.is_ready(settings)
+    sys.stdout.write(f"{'node':<24} {'ready' if ready else 'not ready'}\n")
+    return 0 if ready else Unavailable.exit_code
+
+
+def _run(command: list[str], settings: Settings) -> int:
+    """Ctrl-C ends the command and then the cluster."""
+    was_there = bool(cluster.foreign_kubeconfig(settings)) or node.has_node(settings)
+    try:
+        with_cluster = cluster.up(settings)
+        return subprocess.run(command, env=with_cluster.environment(), check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if not was_there:
+            cluster.down(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Builds the cluster's components with Go, once: a component is built again only when its pinned versions change."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from canario.errors import Unavailable, UsageError
+from tests.cluster.running import Progress
+from tests.cluster.settings import Settings
+
+MODULES = Path(__file__).parent / "go"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A folder with a go.mod that pins tools, and the programs that come of it."""
+
+    name: str
+    programs: tuple[str, ...]
+    built_as: str = ""
+    """What Go calls the module's one program, if that is not its name here."""
+
+    @property
+    def folder(self) -> Path:
+        return MODULES / self.name
+
+    def recipe(self) -> str:
+        """A digest of all that decides what is built."""
+        digest = hashlib.sha256(flags().encode())
+        for path in sorted(self.folder.iterdir()):
+            digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()
+
+    def stamp(self, programs: Path) -> Path:
+        return programs / f".{self.name}.stamp"
+
+    def is_built(self, programs: Path) -> bool:
+        """Whether the programs that this very recipe makes are there."""
+        stamp = self.stamp(programs)
+        there = all((programs / program).is_file() for program in self.programs)
+        return there and stamp.is_file() and stamp.read_text() == self.recipe()
+
+
+ALL = (
+    Module(
+        "kubernetes",
+        ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"),
+    ),
+    Module("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
+    Module("etcd", ("etcd",), built_as="server"),
+    Module("coredns", ("coredns",)),
+    Module("helm", ("helm",)),
+    Module("pause", ("pause",)),
+)
+
+
+def kubernetes_version() -> str:
+    """The pinned release, such as v1.36.3."""
+    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", (MODULES / "kubernetes/go.mod").read_text(), re.MULTILINE)
+    if found is None:
+        raise UsageError("no version of k8s.io/kubernetes", at=str(MODULES / "kubernetes/go.mod"))
+    return found[1]
+
+
+def flags() -> str:
+    """What the linker is told: components that do not know their version take themselves for v0.0.0."""
+    version = kubernetes_version()
+    major, minor = version.removeprefix("v").split(".")[:2]
+    names = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    return " ".join(["-s", "-w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in names.items())])
+
+
+def build(settings: Settings, progress: Progress) -> None:
+    """Build what is missing or outdated; only one process at a time builds. Raises UsageError without Go."""
+    with only_one(settings.cache / "build.lock"):
+        wanted = [module for module in ALL if not module.is_built(settings.programs)]
+        if not wanted:
+            return
+        if shutil.which("go") is None:
+            raise UsageError("the cluster's components are built with Go", hint="install Go 1.26 or newer")
+        for module in wanted:
+            progress.say(f"building {module.name}: {', '.join(module.programs)}")
+            _build(module, settings)
+        progress.say("the components are built")
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Wait until no other process is in here."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(module: Module, settings: Settings) -> None:
+    made = settings.cache / "building" / module.name
+    made.mkdir(parents=True, exist_ok=True)
+    settings.programs.mkdir(parents=True, exist_ok=True)
+    command = ["go", "install", "-trimpath", "-buildvcs=false", "-ldflags", flags()]
+    done = subprocess.run(
+        [*command, "tool" if "tool" in _directives(module) else "."],
+        cwd=module.folder,
+        env={**os.environ, "GOBIN": str(made), "CGO_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Unavailable(f"go could not build {module.name}: {done.stderr[-2000:]}", at=str(module.folder))
+    for program in module.programs:
+        (made / (module.built_as or program)).replace(settings.programs / program)
+    shutil.rmtree(made)
+    module.stamp(settings.programs).write_text(module.recipe())
+
+
+def _directives(module: Module) -> set[str]:
+    """The first words of the lines of a go.mod."""
+    return {line.split()[0] for line in (module.folder / "go.mod").read_text().splitlines() if line.split()}
