@@ -1,4 +1,4 @@
-"""What a running Envoy tells its operator, read over loopback; what it means for a rollout is for canario.router."""
+"""What a running Envoy tells its operator, over loopback or a network; what it means for a rollout is for canario.router."""
 
 from __future__ import annotations
 
@@ -25,11 +25,20 @@ class Sample:
 
 
 class EnvoyAdmin:
-    """The admin port of one Envoy. What cannot be read raises EvidenceLost."""
+    """One Envoy as its operator reads it: its admin port, or the operator's port that lets the same be read from outside.
 
-    def __init__(self, port: int, timeout_seconds: float = 2.0) -> None:
+    What cannot be read raises EvidenceLost.
+    """
+
+    def __init__(self, port: int, host: str = "127.0.0.1", timeout_seconds: float = 2.0) -> None:
         self._port = port
+        self._host = host
         self._timeout_seconds = timeout_seconds
+
+    @property
+    def address(self) -> str:
+        """Where it is read: `host:port`."""
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     def is_running(self) -> bool:
         """Whether a process listens at all."""
@@ -75,15 +84,31 @@ class EnvoyAdmin:
         path = "/config_dump?resource=dynamic_active_clusters&mask=cluster.name"
         return {entry["cluster"]["name"] for entry in msgspec.json.decode(self._read(path)).get("configs", [])}
 
+    def healthy_servers(self) -> dict[str, int]:
+        """By cluster: how many servers pass the health checks and are not set aside. No cluster: not known here."""
+        statuses = msgspec.json.decode(self._read("/clusters?format=json")).get("cluster_statuses", [])
+        return {
+            cluster["name"]: sum(
+                1
+                for host in cluster.get("host_statuses", [])
+                if host["health_status"] == {"eds_health_status": "HEALTHY"}
+            )
+            for cluster in statuses
+        }
+
     def active_requests(self, endpoint: Endpoint) -> int:
-        """The requests that one server has under way through this Envoy, REST and gRPC; 0 if it is in no cluster."""
+        """The requests that one server has under way through this Envoy, REST and gRPC; 0 if it is in no cluster.
+
+        Of a name: all servers that are found by it.
+        """
         addresses = {(endpoint.host, endpoint.http_port), (endpoint.host, endpoint.grpc_port)}
         return sum(
             int(statistic.get("value", 0))
             for cluster in msgspec.json.decode(self._read("/clusters?format=json")).get("cluster_statuses", [])
             for host in cluster.get("host_statuses", [])
             for address in [host["address"].get("socket_address", {})]
-            if (address.get("address"), address.get("port_value")) in addresses
+            if addresses
+            & {(known, address.get("port_value")) for known in (address.get("address"), host.get("hostname"))}
             for statistic in host["stats"]
             if statistic["name"] == "rq_active"
         )
@@ -94,15 +119,13 @@ class EnvoyAdmin:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_seconds)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_seconds)
         try:
             connection.connect()
             connection.auto_open = 0  # what one block reads comes from one process, or not at all
             yield connection
         except (OSError, http.client.HTTPException) as lost:
-            raise EvidenceLost(
-                f"the router's admin port cannot be read: {lost}", at=f"127.0.0.1:{self._port}"
-            ) from lost
+            raise EvidenceLost(f"the router at {self.address} cannot be read: {lost}", at=self.address) from lost
         finally:
             connection.close()
 
@@ -111,7 +134,5 @@ class EnvoyAdmin:
         response = connection.getresponse()
         content = response.read()
         if response.status != http.client.OK:
-            raise EvidenceLost(
-                f"the router's admin port says {response.status} to {path}", at=f"127.0.0.1:{self._port}"
-            )
+            raise EvidenceLost(f"the router at {self.address} says {response.status} to {path}", at=self.address)
         return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +28,21 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Endpoint:
-    """Where one server process listens."""
+    """Where one server process listens, or by what name all servers of a version are found."""
 
     host: str
+    """An IP address; or a name that DNS knows the addresses of, those of the ready servers."""
     http_port: int
     grpc_port: int
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the host is a name, which the router keeps looking up by itself."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return True
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,8 @@ class RouterPlan:
     """Where clients connect, REST and gRPC alike."""
     admin_port: int
     """Where the router answers its operator, on loopback only."""
+    operator_port: int = 0
+    """Where it lets itself be read from outside, and only be read; 0: nowhere."""
     split: Split
     backends: tuple[Backend, ...]
     """Every version that may be asked for, the ones with weight 0 included: they answer header routes."""
@@ -62,3 +75,10 @@ class RouterPlan:
     timeout_seconds: float = 15.0
     """The longest that a client waits, retries included."""
     longest_body_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def finds_by_name(self) -> bool:
+        """Whether servers are found by DNS, so that their coming and going changes nothing in the plan."""
+        return any(
+            endpoint.is_named for backend in self.backends for endpoint in (*backend.endpoints, *backend.draining)
+        )

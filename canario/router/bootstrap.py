@@ -6,6 +6,7 @@ import math
 
 from canario.model.split import RouterPlan
 from canario.router.clusters import HOST_METADATA, Document
+from canario.router.operator import operator_cluster, operator_listener
 from canario.router.replies import local_replies
 
 STATISTICS = "canario"
@@ -41,7 +42,7 @@ def bootstrap(plan: RouterPlan, routes: Document, sources: Document) -> Document
     return {
         "node": {"id": "router", "cluster": plan.model},
         "admin": {"address": _address("127.0.0.1", plan.admin_port)},
-        "static_resources": {"listeners": [_listener(plan, routes)]},
+        "static_resources": _fixed(plan, routes),
         "overload_manager": {
             "resource_monitors": [
                 {
@@ -66,6 +67,12 @@ def _address(host: str, port: int) -> Document:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
+def _fixed(plan: RouterPlan, routes: Document) -> Document:
+    if not plan.operator_port:
+        return {"listeners": [_listener(plan, routes)], "clusters": []}
+    return {"listeners": [_listener(plan, routes), operator_listener(plan)], "clusters": [operator_cluster(plan)]}
+
+
 def _listener(plan: RouterPlan, routes: Document) -> Document:
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
@@ -75,6 +82,9 @@ def _listener(plan: RouterPlan, routes: Document) -> Document:
         "name": "clients",
         "address": _address(plan.listen_host, plan.port),
         "per_connection_buffer_limit_bytes": plan.longest_body_bytes,
+        # Only clients are sent away when the router drains, and only then: failing readiness alone changes nothing.
+        "traffic_direction": "INBOUND",
+        "drain_type": "MODIFY_ONLY",
         "filter_chains": [{"filters": [manager]}],
     }
 

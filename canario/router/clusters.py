@@ -61,10 +61,9 @@ def cluster_names(plan: RouterPlan) -> list[ClusterName]:
 
 
 def cluster(name: ClusterName) -> Document:
-    """One cluster, without its endpoints."""
+    """One cluster, without its endpoints and how they are found."""
     return {
         "name": str(name),
-        "type": "EDS",
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "1s",
         "ignore_health_on_host_removal": True,
@@ -85,6 +84,14 @@ def cluster(name: ClusterName) -> Document:
                 "explicit_http_config": _PROTOCOL_OPTIONS[name.protocol],
             }
         },
+    }
+
+
+def found_by_name(name: ClusterName, plan: RouterPlan) -> Document:
+    """The way to a cluster's endpoints when DNS knows them: Envoy looks their names up every second."""
+    return {
+        "cluster_type": {"name": "envoy.clusters.dns", "typed_config": _LOOKED_UP},
+        "load_assignment": load_assignment(name, plan),
     }
 
 
@@ -119,6 +126,24 @@ def _host(version: str, endpoint: Endpoint, protocol: Protocol) -> Document:
         "metadata": {"filter_metadata": {HOST_METADATA: {"version": quote(version, safe="")}}},
     }
 
+
+_LOOKED_UP: Document = {
+    "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+    "dns_refresh_rate": "1s",
+    "dns_failure_refresh_rate": {"base_interval": "0.25s", "max_interval": "1s"},
+    # A server that has gone must not be remembered for as long as the name's owner thinks.
+    "respect_dns_ttl": False,
+    "dns_lookup_family": "V4_PREFERRED",
+    "typed_dns_resolver_config": {
+        "name": "envoy.network.dns_resolver.cares",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+            # A lost question is asked again after a second, not after five.
+            "query_timeout_seconds": 1,
+            "query_tries": 3,
+        },
+    },
+}
 
 _HEALTH: Document = {
     "timeout": "1s",

@@ -10,7 +10,7 @@ import msgspec
 
 from canario.model.split import RouterPlan
 from canario.router.bootstrap import SLOW_KEY, bootstrap, slow_milliseconds
-from canario.router.clusters import Document, cluster, cluster_names, load_assignment
+from canario.router.clusters import ClusterName, Document, cluster, cluster_names, found_by_name, load_assignment
 from canario.router.routes import ROUTES_NAME, route_configuration
 
 BOOTSTRAP_FILE = "bootstrap.json"
@@ -35,12 +35,18 @@ class Configuration:
     clusters: dict[str, Document]
     """By name; a new one is warmed up before it takes requests."""
     endpoints: dict[str, Document]
-    """By cluster name; taken up at once."""
+    """By cluster name; taken up at once. Empty when DNS knows them."""
 
 
 def configuration(plan: RouterPlan, folder: Path) -> Configuration:
     """The files of a plan; `folder` is where Envoy will find them."""
     names = cluster_names(plan)
+    if plan.finds_by_name:
+        clusters = {str(name): cluster(name) | found_by_name(name, plan) for name in names}
+        endpoints = {}
+    else:
+        clusters = {str(name): cluster(name) | _found_in_file(str(name), folder) for name in names}
+        endpoints = {str(name): load_assignment(name, plan) for name in names}
     layer = {
         "name": _RUNTIME_NAME,
         "rtds_layer": {"name": _RUNTIME_NAME, "rtds_config": _source(folder / RUNTIME_FILE)},
@@ -54,12 +60,8 @@ def configuration(plan: RouterPlan, folder: Path) -> Configuration:
         bootstrap=msgspec.json.format(msgspec.json.encode(bootstrap(plan, routes, sources))),
         runtime={"name": _RUNTIME_NAME, "layer": {SLOW_KEY: slow_milliseconds(plan)}},
         routes=route_configuration(plan),
-        clusters={
-            str(name): cluster(name)
-            | {"eds_cluster_config": {"eds_config": _source(folder / endpoints_file(str(name)))}}
-            for name in names
-        },
-        endpoints={str(name): load_assignment(name, plan) for name in names},
+        clusters=clusters,
+        endpoints=endpoints,
     )
 
 
@@ -68,7 +70,8 @@ def standalone(plan: RouterPlan) -> Document:
     names = cluster_names(plan)
     document = bootstrap(plan, {"route_config": route_configuration(plan)}, {})
     document["static_resources"]["clusters"] = [
-        cluster(name) | {"type": "STATIC", "load_assignment": load_assignment(name, plan)} for name in names
+        *document["static_resources"]["clusters"],
+        *(cluster(name) | (found_by_name(name, plan) if plan.finds_by_name else _fixed(name, plan)) for name in names),
     ]
     return document
 
@@ -88,6 +91,14 @@ def resources(kind: str, documents: list[Document]) -> bytes:
 def version_of(documents: list[Document]) -> str:
     """A short name of some content: equal content, equal name."""
     return hashlib.sha256(msgspec.json.encode(documents)).hexdigest()[:16]
+
+
+def _found_in_file(cluster_name: str, folder: Path) -> Document:
+    return {"type": "EDS", "eds_cluster_config": {"eds_config": _source(folder / endpoints_file(cluster_name))}}
+
+
+def _fixed(name: ClusterName, plan: RouterPlan) -> Document:
+    return {"type": "STATIC", "load_assignment": load_assignment(name, plan)}
 
 
 def _source(path: Path) -> Document:

@@ -5,7 +5,7 @@ A first attempt is counted for the version that it was dealt to, whoever answere
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from urllib.parse import unquote
 
@@ -63,6 +63,31 @@ class Tally:
 
     def total(self) -> Seen:
         return self.before + self.present
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterTallies:
+    """What several Envoys have seen, over their restarts: the last look at each process that there ever was."""
+
+    last: Mapping[str, Seen] = field(default_factory=dict)
+    """By process name, which begins with the router's address."""
+    ended: Seen = field(default_factory=Seen)
+    """Of processes that will never be looked at again."""
+
+    def then(self, process: str, seen: Seen) -> RouterTallies:
+        """The tallies after one more look at one process."""
+        return RouterTallies(last={**self.last, process: seen}, ended=self.ended)
+
+    def at(self, addresses: Collection[str]) -> RouterTallies:
+        """The same total, kept short: routers live at these addresses only (`host:port`), all others have ended."""
+        gone = [process for process in self.last if process.rpartition(" ")[0] not in addresses]
+        return RouterTallies(
+            last={process: seen for process, seen in self.last.items() if process not in gone},
+            ended=sum((self.last[process] for process in gone), self.ended),
+        )
+
+    def total(self) -> Seen:
+        return sum(self.last.values(), self.ended)
 
 
 def seen_in(samples: Iterable[Sample]) -> Seen:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-
-import msgspec
 
 from canario.adapters.documents import read_record, write_record
 from canario.adapters.envoy import envoy_command, validate
@@ -17,21 +14,9 @@ from canario.errors import EvidenceLost, NotFound
 from canario.model.evidence import Counts
 from canario.model.split import Endpoint, RouterPlan, Split
 from canario.router.bootstrap import STATISTICS
-from canario.router.clusters import Document
-from canario.router.configuration import (
-    BOOTSTRAP_FILE,
-    CLUSTERS_FILE,
-    ROUTES_FILE,
-    RUNTIME_FILE,
-    Configuration,
-    configuration,
-    endpoints_file,
-    resources,
-    standalone,
-    version_of,
-)
+from canario.router.changes import Reading, differs, files, read_router, written
+from canario.router.configuration import BOOTSTRAP_FILE, configuration, endpoints_file, standalone, version_of
 from canario.router.evidence import Seen, Tally, seen_in
-from canario.router.routes import SPLIT_METADATA
 
 TALLY_FILE = "tally.json"
 LOG_FILE = "envoy.log"
@@ -56,30 +41,23 @@ class Router:
         former split stays; call again. Raises RouterError, and changes nothing, when Envoy refuses the configuration.
         """
         wanted = configuration(plan, self._folder)
-        if self._changes(wanted):
+        if differs(wanted, self._on_disk()):
             self._prove(plan)
-        self._write(BOOTSTRAP_FILE, wanted.bootstrap)
-        self._write(RUNTIME_FILE, resources("service.runtime.v3.Runtime", [wanted.runtime]))
-        for name, document in wanted.endpoints.items():
-            self._write(endpoints_file(name), resources("config.endpoint.v3.ClusterLoadAssignment", [document]))
-        former = {} if self._runs(wanted.routes) else self._clusters_on_disk()
-        self._write_clusters(former | wanted.clusters)
-        if not self._are_warm(wanted.clusters, patience_seconds):
-            return False
-        self._write(ROUTES_FILE, resources("config.route.v3.RouteConfiguration", [wanted.routes]))
-        return True
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            self._write(files(wanted, self._on_disk(), self._readings()))
+            if written(self._on_disk()).routes == wanted.routes:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
 
     def split(self) -> Split | None:
         """The split that Envoy really runs; None if it cannot be read."""
         try:
-            loaded = self._admin.route_configurations()
+            return read_router(self._admin).split
         except EvidenceLost:
             return None
-        for entry in loaded:
-            metadata = entry["route_config"].get("metadata", {}).get("filter_metadata", {})
-            if SPLIT_METADATA in metadata:
-                return msgspec.convert(metadata[SPLIT_METADATA], Split)
-        return None
 
     def counts(self) -> Mapping[str, Counts] | None:
         """By version: what a rollout is judged by, cumulative; None if it cannot be read now."""
@@ -116,16 +94,6 @@ class Router:
         """Whether Envoy takes requests."""
         return self._admin.is_ready()
 
-    def _changes(self, wanted: Configuration) -> bool:
-        """Whether a plan is not the one that is on disk; endpoints are addresses and need no proof."""
-        routes = resources("config.route.v3.RouteConfiguration", [wanted.routes])
-        known = self._clusters_on_disk()
-        return (
-            self._read(BOOTSTRAP_FILE) != wanted.bootstrap
-            or self._read(ROUTES_FILE) != routes
-            or any(known.get(name) != document for name, document in wanted.clusters.items())
-        )
-
     def _prove(self, plan: RouterPlan) -> None:
         """Have Envoy check a configuration once, however often it is written until all of it is in place."""
         document = standalone(plan)
@@ -133,47 +101,21 @@ class Router:
             validate(document)
             self._proved = version_of([document])
 
-    def _runs(self, routes: Document) -> bool:
-        """Whether these very routes are loaded, or nothing runs that could miss a cluster."""
+    def _readings(self) -> list[Reading | None]:
+        """Of the one router that there is; none when no process could miss a cluster."""
         try:
-            return any(
-                entry.get("version_info") == version_of([routes]) for entry in self._admin.route_configurations()
-            )
+            return [read_router(self._admin)]
         except EvidenceLost:
-            return not self._admin.is_running()
+            return [None] if self._admin.is_running() else []
 
-    def _are_warm(self, clusters: Mapping[str, Document], patience_seconds: float) -> bool:
-        deadline = time.monotonic() + patience_seconds
-        while self._admin.is_running():
-            with contextlib.suppress(EvidenceLost):
-                if clusters.keys() <= self._admin.active_clusters():
-                    return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        return True
+    def _on_disk(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self._folder.glob("*.json") if path.name != TALLY_FILE}
 
-    def _clusters_on_disk(self) -> dict[str, Document]:
-        content = self._read(CLUSTERS_FILE)
-        if not content:
-            return {}
-        entries = msgspec.json.decode(content)["resources"]
-        return {entry["name"]: {key: value for key, value in entry.items() if key != "@type"} for entry in entries}
-
-    def _write_clusters(self, clusters: Mapping[str, Document]) -> None:
-        self._write(
-            CLUSTERS_FILE, resources("config.cluster.v3.Cluster", [clusters[name] for name in sorted(clusters)])
-        )
-        for leftover in self._folder.glob("endpoints.*.json"):
-            if leftover.name not in {endpoints_file(name) for name in clusters}:
-                leftover.unlink()
-
-    def _read(self, name: str) -> bytes:
-        try:
-            return (self._folder / name).read_bytes()
-        except FileNotFoundError:
-            return b""
-
-    def _write(self, name: str, content: bytes) -> None:
-        if self._read(name) != content:
-            write_atomically(self._folder / name, content)
+    def _write(self, contents: Mapping[str, bytes]) -> None:
+        before = self._on_disk()
+        for name, content in contents.items():
+            if before.get(name) != content:
+                write_atomically(self._folder / name, content)
+        needed = {endpoints_file(name) for name in written(contents).clusters}
+        for leftover in {name for name in before if name.startswith("endpoints.")} - contents.keys() - needed:
+            (self._folder / leftover).unlink()

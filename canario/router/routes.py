@@ -43,6 +43,21 @@ def route_configuration(plan: RouterPlan) -> Document:
     }
 
 
+def clusters_in(routes: Document) -> set[str]:
+    """The names of the clusters that a route configuration points to."""
+    actions = [route.get("route", {}) for host in routes["virtual_hosts"] for route in host["routes"]]
+    return {
+        each
+        for action in actions
+        for each in (
+            action.get("cluster", ""),
+            *(share["name"] for share in action.get("weighted_clusters", {}).get("clusters", [])),
+            *(copies["cluster"] for copies in action.get("request_mirror_policies", [])),
+        )
+        if each
+    }
+
+
 def _routes(plan: RouterPlan, protocol: Protocol) -> list[Document]:
     """In the order in which they are tried."""
     return [

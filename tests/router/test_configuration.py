@@ -77,7 +77,7 @@ def test_every_route_points_to_a_cluster_that_exists(plan: RouterPlan) -> None:
         named += [policy["cluster"] for policy in action.get("request_mirror_policies", [])]
         assert named or "direct_response" in route
         assert set(named) <= wanted.clusters.keys()
-    assert wanted.clusters.keys() == wanted.endpoints.keys()
+    assert wanted.endpoints.keys() == (set() if plan.finds_by_name else wanted.clusters.keys())
 
 
 @SOME
