@@ -11,7 +11,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index
 
 .PHONY: help
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "}; {printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "}; {printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "canario needs Python 3.11 or 3.12: install it, or name it with PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -60,6 +60,14 @@ lock: $(BIN)/uv ## Resolve pyproject.toml again into requirements/
 	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
 	@$(LOCK) --group controller --constraint requirements/runtime.txt --output-file requirements/controller.txt
+
+.PHONY: charts
+charts: dev ## Make each chart's schema and table of values from its values.yaml
+	@$(BIN)/python helm/documentation.py
+
+.PHONY: k8s
+k8s: dev ## Render the charts into k8s/, for people without Helm
+	@$(BIN)/python helm/rendering.py
 
 .PHONY: clean
 clean: ## Remove .venv and what the demo left to look at

@@ -17,7 +17,7 @@ MOST_PARAMETERS = 8
 MOST_PORT_METHODS = 4
 DOOR_LINES = 60
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
-PLACES = ("canario", "bentos", "demo", "benchmarks", "tests")
+PLACES = ("canario", "bentos", "demo", "benchmarks", "helm", "tests")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -155,7 +155,7 @@ def test_public_functions_of_the_product_are_documented() -> None:
 def test_test_folders_mirror_the_rooms() -> None:
     """The tests of a room are found by its name."""
     rooms = {path.name for path in (ROOT / "canario").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    others = {"architecture", "bentos", "demo", "e2e"}
+    others = {"architecture", "bentos", "demo", "e2e", "helm"}
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders <= rooms | others
 
@@ -174,10 +174,10 @@ def test_the_readme_names_only_commands_that_exist(language: str) -> None:
     helped = subprocess.run(
         [ROOT / ".venv/bin/canario", "--help"], check=True, capture_output=True, text=True, timeout=60
     ).stdout
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     blocks = "\n".join(re.findall(r"```(?:bash|sh|console)?\n(.*?)```", text, re.DOTALL))
     typed = set(re.findall(r"\bcanario ([a-z]+)", blocks))
-    made = set(re.findall(r"\bmake ([a-z-]+)", blocks))
+    made = set(re.findall(r"\bmake ([a-z0-9-]+)", blocks))
     assert typed, "the README shows no canario command"
     assert [command for command in typed if not re.search(rf"^\s+{command}\b", helped, re.MULTILINE)] == []
     assert made - targets == set()
