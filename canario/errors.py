@@ -18,6 +18,7 @@ CanarioError                     1   500  INTERNAL
 ├── Unavailable                  1   503  UNAVAILABLE          not ready, draining or out of reach: try again
 │   ├── EvidenceLost                                           a source of evidence cannot be read
 │   └── Overloaded                   503  RESOURCE_EXHAUSTED
+├── ClusterRefused               1   500  FAILED_PRECONDITION  the API server of a cluster does not allow it
 ├── RouterError                  1   500  INTERNAL             the router refused its configuration or died
 └── RolledBack                   3   409  ABORTED              a rollout was judged bad and undone
 """
@@ -120,6 +121,12 @@ class EvidenceLost(Unavailable):
 
 class Overloaded(Unavailable):
     grpc_status = "RESOURCE_EXHAUSTED"
+
+
+class ClusterRefused(CanarioError):
+    """What a cluster's API server refuses, in its own words; trying again does not mend it."""
+
+    grpc_status = "FAILED_PRECONDITION"
 
 
 class RouterError(CanarioError):

@@ -1,0 +1,175 @@
+"""What is asked of a model, by its resource and by people, as requests to the engine; pure, and the only place that compares versions.
+
+A version in the spec is acted upon once: when it changes. The same spec applied again changes nothing, in the middle of a canary
+or after it was thrown back, so that neither a chart nor a GitOps sync undoes what a judge or a person has decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from canario.model.deployment import Deployment, PastRollout, Rollout, ServedVersion
+from canario.model.evidence import CommandKind
+from canario.model.requests import Numbered, Request, StartRollout
+from canario.model.requests import Wish as Steer
+from canario.model.rollout import Phase, RolloutSpec
+from canario.model.split import Split
+from canario.platforms.kubernetes.naming import CLIENTS_PORT, ROUTER_ADMIN_PORT
+from canario.platforms.kubernetes.state import KEPT_ANSWERS, Record
+from canario.platforms.kubernetes.wishes import Wish, WishKind
+from canario.rollout.plan import undo
+from canario.rollout.steering import active_phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a resource's spec asks for, once it has been read and proved."""
+
+    version: str
+    image: str
+    plan: RolloutSpec
+    replicas: int
+    latency_milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """At most one request, the next to be taken."""
+
+    request: Request | None = None
+    wish: str = ""
+    """The id of the wish that it came from; empty: it is the spec's."""
+    refusal: str = ""
+    """Why the wish cannot become a request at all."""
+
+    def numbered(self, deployment: Deployment) -> tuple[Numbered, ...]:
+        """The request in the engine's order."""
+        return () if self.request is None else (Numbered(deployment.last_request + 1, self.request),)
+
+
+def first_record(model: str, wanted: Wanted) -> Record:
+    """A model that was not there before: its first version answers by default, without a trial, as there is nothing to try it against."""
+    served = ServedVersion(version=wanted.version, image=wanted.image)
+    return Record(
+        deployment=Deployment(
+            model=model,
+            is_up=True,
+            port=CLIENTS_PORT,
+            admin_port=ROUTER_ADMIN_PORT,
+            processes=wanted.replicas,
+            latency_milliseconds=wanted.latency_milliseconds,
+            stable=served.version,
+            split=Split(stable=served.version),
+            wanted=(served.version,),
+            served={served.version: served},
+        ),
+        taken_version=wanted.version,
+    )
+
+
+def adapt(record: Record, wanted: Wanted) -> Record:
+    """What may change at any time, because it is no other version: how many servers, and what counts as slow."""
+    deployment = record.deployment
+    if (deployment.processes, deployment.latency_milliseconds) == (wanted.replicas, wanted.latency_milliseconds):
+        return record
+    changed = replace(deployment, processes=wanted.replicas, latency_milliseconds=wanted.latency_milliseconds)
+    return replace(record, deployment=changed)
+
+
+def asked(record: Record, wanted: Wanted | None, wish: Wish | None) -> Asked:
+    """The next request: a person's first, then the spec's."""
+    if wish is not None and wish.id not in record.answered:
+        return _of_person(record, wanted, wish)
+    if wanted is not None and wanted.version != record.taken_version and not other_image(record, wanted):
+        return Asked(_of_spec(record, wanted))
+    return Asked()
+
+
+def settle(record: Record, after: Deployment, asked_for: Asked, wanted: Wanted | None) -> Record:
+    """The record after a turn: what was taken is remembered, with its answer."""
+    number = record.deployment.last_request + 1
+    record = replace(record, deployment=after)
+    if asked_for.wish and (asked_for.refusal or after.last_request >= number):
+        answers = {**record.answered, asked_for.wish: asked_for.refusal or after.answers.get(str(number), "")}
+        return replace(record, answered=dict(list(answers.items())[-KEPT_ANSWERS:]))
+    if wanted is None or asked_for.wish:
+        return record
+    if isinstance(asked_for.request, StartRollout) and after.last_request >= number:
+        return replace(record, taken_version=wanted.version, refused=after.answers.get(str(number), ""))
+    if after.rollout is None and wanted.version == after.stable:
+        return replace(record, taken_version=wanted.version, refused="")
+    return record
+
+
+def other_image(record: Record, wanted: Wanted) -> str:
+    """The image that the spec's version had when it was first seen, if it is another one now; empty: all is well."""
+    known = record.deployment.served.get(wanted.version)
+    return known.image if known is not None and known.image != wanted.image else ""
+
+
+def waits_for(record: Record, wanted: Wanted) -> str:
+    """What the spec's new version waits for, in words; empty when nothing is in its way."""
+    rollout = record.deployment.rollout
+    if wanted.version == record.taken_version or rollout is None:
+        return ""
+    if _superseding(rollout, wanted):
+        return f"the rollout of {rollout.state.candidate} goes back first"
+    return f"the rollout of {rollout.state.candidate} ends first ({rollout.state.phase.value})"
+
+
+def last_trial(deployment: Deployment, version: str) -> PastRollout | None:
+    """How the last rollout of a version ended."""
+    return next((past for past in reversed(deployment.past) if past.candidate == version), None)
+
+
+def stable_before(deployment: Deployment) -> str:
+    """The version that answered before the present one; empty when there was none."""
+    for past in reversed(deployment.past):
+        if past.phase is Phase.PROMOTED and past.candidate == deployment.stable:
+            return past.stable
+    return ""
+
+
+def _of_spec(record: Record, wanted: Wanted) -> Request | None:
+    deployment = record.deployment
+    rollout = deployment.rollout
+    if rollout is None:
+        if wanted.version == deployment.stable:
+            return None
+        plan = undo() if _has_been_stable(deployment, wanted.version) else wanted.plan
+        return StartRollout(plan, ServedVersion(version=wanted.version, image=wanted.image))
+    if _superseding(rollout, wanted):
+        if wanted.version == rollout.state.stable:
+            return Steer(kind=CommandKind.ABORT, actor="the spec", reason=f"it asks for {wanted.version} again")
+        return Steer(kind=CommandKind.ABORT, actor="the spec", reason=f"it asks for {wanted.version} now")
+    return None
+
+
+def _superseding(rollout: Rollout, wanted: Wanted) -> bool:
+    """Whether the spec ends the rollout under way: it asks for the old version again, or for another while nothing is promoted yet."""
+    if rollout.state.outcome is not None or wanted.version == rollout.state.candidate:
+        return False
+    return wanted.version == rollout.state.stable or active_phase(rollout.state) is not Phase.WATCHING
+
+
+def _has_been_stable(deployment: Deployment, version: str) -> bool:
+    """Whether people were answered by this version for good before: to go back to it is an undo, which nothing holds up."""
+    return any(
+        version == past.stable or (version == past.candidate and past.phase is Phase.PROMOTED)
+        for past in deployment.past
+    )
+
+
+def _of_person(record: Record, wanted: Wanted | None, wish: Wish) -> Asked:
+    if wish.kind is not WishKind.START:
+        kind = CommandKind(wish.kind.value)
+        return Asked(Steer(kind=kind, whole=wish.whole, actor=wish.actor, reason=wish.reason), wish.id)
+    known = record.deployment.served.get(wish.version)
+    image = wish.image or (known.image if known else "")
+    if not image:
+        kept = ", ".join(sorted(record.deployment.served)) or "none"
+        return Asked(wish=wish.id, refusal=f"{wish.version} is not kept here, and no image was named; kept: {kept}")
+    if known and known.image != image:
+        return Asked(wish=wish.id, refusal=f"{wish.version} is the image {known.image} here; a version never changes")
+    plan = wish.plan or (wanted.plan if wanted else undo())
+    return Asked(StartRollout(plan, ServedVersion(version=wish.version, image=image)), wish.id)

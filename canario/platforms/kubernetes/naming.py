@@ -1,0 +1,77 @@
+"""What the objects of a model are called and labelled: the contract between charts, controller and commands."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from canario.platforms.kubernetes.resource import GROUP
+
+MODEL_LABEL = f"{GROUP}/model"
+COMPONENT_LABEL = f"{GROUP}/component"
+VERSION_LABEL = f"{GROUP}/version"
+NUDGE_ANNOTATION = f"{GROUP}/nudge"
+"""On router pods: which configuration was last written. Its change makes the kubelet look at the mounted one at once."""
+EPOCH_ANNOTATION = f"{GROUP}/epoch"
+"""On what only the leader may write: the leader's fencing token."""
+
+SERVER, ROUTER, STATE = "server", "router", "state"
+
+REST_PORT, GRPC_PORT, SERVER_OPERATOR_PORT = 3000, 3001, 3002
+CLIENTS_PORT, ROUTER_OPERATOR_PORT, ROUTER_ADMIN_PORT = 8080, 9901, 9900
+
+FIELD_MANAGER = "canario-controller"
+LONGEST_NAME = 63
+_RESERVED = frozenset({ROUTER, STATE, "journal", "servers"})
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def version_object(model: str, version: str) -> str:
+    """The name of a version's Deployment and Service: `fraud-v2`; with a few letters of a hash where that is no DNS label."""
+    name = f"{model}-{version}"
+    if _LABEL.fullmatch(version) and version not in _RESERVED and len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(version.encode()).hexdigest()[:8]
+    slug = re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-")
+    room = LONGEST_NAME - len(model) - len(digest) - 2
+    return "-".join(part for part in (model, slug[:room].strip("-"), digest) if part)
+
+
+def router_object(model: str) -> str:
+    """The name of the router's Deployment, and of the ConfigMap with its configuration."""
+    return f"{model}-{ROUTER}"
+
+
+def state_object(model: str) -> str:
+    """The name of the ConfigMap with the state and the newest part of the journal."""
+    return f"{model}-{STATE}"
+
+
+def journal_object(model: str, first_number: int) -> str:
+    """The name of the ConfigMap with a finished part of the journal, by its first entry's number."""
+    return f"{model}-journal-{first_number:010d}"
+
+
+def labels(model: str, component: str, version: str = "") -> dict[str, str]:
+    """The labels of what the controller makes."""
+    return {
+        "app.kubernetes.io/name": model,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "canario",
+        "app.kubernetes.io/managed-by": "canario",
+        **selector(model, component, version),
+    }
+
+
+def selector(model: str, component: str, version: str = "") -> dict[str, str]:
+    """The labels by which it is found, which never change."""
+    chosen = {MODEL_LABEL: model, COMPONENT_LABEL: component}
+    return chosen | {VERSION_LABEL: version} if version else chosen
+
+
+def is_component(content: Mapping[str, object], component: str) -> bool:
+    """Whether an object carries a component's label."""
+    metadata = content["metadata"]
+    assert isinstance(metadata, Mapping)  # noqa: S101 - every object has them
+    return bool((metadata.get("labels") or {}).get(COMPONENT_LABEL) == component)

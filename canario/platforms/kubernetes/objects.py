@@ -1,0 +1,180 @@
+"""A version as the API server's objects: a Deployment, a headless Service and, if asked for, an autoscaler; pure text, applied by the world."""
+
+from __future__ import annotations
+
+from canario.adapters.kubernetes_api import MODEL_DEPLOYMENTS, Object
+from canario.model.deployment import ServedVersion
+from canario.model.resource import ModelDeploymentSpec
+from canario.platforms.kubernetes.documents import write_noun
+from canario.platforms.kubernetes.naming import (
+    GRPC_PORT,
+    REST_PORT,
+    SERVER,
+    SERVER_OPERATOR_PORT,
+    labels,
+    selector,
+    version_object,
+)
+from canario.platforms.kubernetes.resource import replicas_of
+
+LINGER_SECONDS = 4
+"""After SIGTERM: how long a server still takes requests. DNS names it for up to the cluster's cache time, the health checks notice in one second."""
+GRACE_SECONDS = 45
+STATE_FOLDER = "/var/lib/canario"
+
+
+def owner_of(resource: Object) -> list[Object]:
+    """What makes an object go when its ModelDeployment goes, also while no controller runs."""
+    metadata = resource["metadata"]
+    reference = {
+        "apiVersion": MODEL_DEPLOYMENTS.api_version,
+        "kind": MODEL_DEPLOYMENTS.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    return [reference]
+
+
+def is_owned(content: Object, resource: Object) -> bool:
+    """Whether an object belongs to a ModelDeployment."""
+    owners = content["metadata"].get("ownerReferences") or []
+    return any(owner["uid"] == resource["metadata"]["uid"] for owner in owners)
+
+
+def deployment_of(resource: Object, spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
+    """The servers of a version. With an autoscaler nobody but it says how many there are."""
+    model = resource["metadata"]["name"]
+    chosen = selector(model, SERVER, served.version)
+    content: Object = {
+        "metadata": _metadata(resource, served),
+        "spec": {
+            "selector": {"matchLabels": chosen},
+            "revisionHistoryLimit": 1,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {
+                "metadata": {"labels": labels(model, SERVER, served.version)},
+                "spec": _pod(spec, served, chosen),
+            },
+        },
+    }
+    if spec.autoscaling is None:
+        content["spec"]["replicas"] = replicas_of(spec)
+    return content
+
+
+def service_of(resource: Object, served: ServedVersion) -> Object:
+    """The name under which the routers find a version's ready servers, with or without a controller."""
+    model = resource["metadata"]["name"]
+    ports = (("rest", REST_PORT), ("grpc", GRPC_PORT), ("operator", SERVER_OPERATOR_PORT))
+    return {
+        "metadata": _metadata(resource, served),
+        "spec": {
+            "clusterIP": "None",
+            "selector": selector(model, SERVER, served.version),
+            "ports": [
+                {"name": name, "port": port, "targetPort": name, "protocol": "TCP"}
+                | ({"appProtocol": "kubernetes.io/h2c"} if name == "grpc" else {})
+                for name, port in ports
+            ],
+        },
+    }
+
+
+def autoscaler_of(resource: Object, spec: ModelDeploymentSpec, served: ServedVersion) -> Object | None:
+    """What follows the load of a version; None when the number of servers is fixed."""
+    if spec.autoscaling is None:
+        return None
+    name = version_object(resource["metadata"]["name"], served.version)
+    target = {"type": "Utilization", "averageUtilization": spec.autoscaling.cpu_percent}
+    return {
+        "metadata": _metadata(resource, served),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": spec.autoscaling.min_replicas,
+            "maxReplicas": spec.autoscaling.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    }
+
+
+def _metadata(resource: Object, served: ServedVersion) -> Object:
+    model = resource["metadata"]["name"]
+    return {
+        "name": version_object(model, served.version),
+        "labels": labels(model, SERVER, served.version),
+        "ownerReferences": owner_of(resource),
+    }
+
+
+def _pod(spec: ModelDeploymentSpec, served: ServedVersion, chosen: dict[str, str]) -> Object:
+    pod: Object = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [_server(spec, served)],
+        "volumes": [{"name": "state", "emptyDir": {}}, {"name": "temporary", "emptyDir": {}}],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": chosen},
+            }
+            for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        ],
+    }
+    optional: Object = {
+        "serviceAccountName": spec.service_account_name,
+        "priorityClassName": spec.priority_class_name,
+        "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+        "nodeSelector": dict(spec.node_selector),
+        "tolerations": write_noun(spec.tolerations),
+    }
+    return pod | _without_nothing(optional)
+
+
+def _server(spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
+    return {
+        "name": "server",
+        "image": served.image,
+        "imagePullPolicy": str(spec.image_pull_policy),
+        "args": ["--linger-seconds", str(LINGER_SECONDS), "--longest-stop-seconds", "30"],
+        "env": [{"name": "CANARIO_HOME", "value": STATE_FOLDER}, {"name": "TMPDIR", "value": "/tmp"}],  # noqa: S108 - an emptyDir of the pod's own
+        "ports": [
+            {"name": "rest", "containerPort": REST_PORT, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
+            {"name": "operator", "containerPort": SERVER_OPERATOR_PORT, "protocol": "TCP"},
+        ],
+        "resources": _without_nothing(
+            {"requests": dict(spec.resources.requests), "limits": dict(spec.resources.limits)}
+        ),
+        # A version loads and warms up before it listens: until then there is nothing to ask, and a liveness probe must not end it.
+        "startupProbe": _probe("/livez", period_seconds=1, failures=120),
+        "readinessProbe": _probe("/readyz", period_seconds=2, failures=1),
+        "livenessProbe": _probe("/livez", period_seconds=10, failures=3),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "state", "mountPath": STATE_FOLDER},
+            {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
+        ],
+    }
+
+
+def _probe(path: str, *, period_seconds: int, failures: int) -> Object:
+    return {
+        "httpGet": {"path": path, "port": "rest"},
+        "periodSeconds": period_seconds,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }
+
+
+def _without_nothing(content: Object) -> Object:
+    return {key: value for key, value in content.items() if value}

@@ -1,0 +1,228 @@
+"""What the control loop sees and moves in a cluster: the pods of each version, the routers, and the copies that a shadow compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from canario.adapters.kubernetes_api import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    SERVICES,
+    KubernetesApi,
+    Object,
+    Resource,
+)
+from canario.errors import CanarioError, ClusterRefused, RouterError
+from canario.model.deployment import Deployment
+from canario.model.evidence import Evidence
+from canario.model.resource import ModelDeploymentSpec
+from canario.model.rollout import StrategyKind
+from canario.model.split import Backend, Endpoint, RouterPlan
+from canario.platforms.kubernetes import metrics
+from canario.platforms.kubernetes.cache import Seen
+from canario.platforms.kubernetes.fleet import Fleet, FleetLook
+from canario.platforms.kubernetes.leadership import Leadership
+from canario.platforms.kubernetes.naming import (
+    FIELD_MANAGER,
+    GRPC_PORT,
+    REST_PORT,
+    ROUTER_OPERATOR_PORT,
+    SERVER,
+    VERSION_LABEL,
+    is_component,
+    router_object,
+    version_object,
+)
+from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned, service_of
+from canario.platforms.kubernetes.pods import failures, messages, ready_servers, routers
+from canario.platforms.kubernetes.shadows import Shadows
+from canario.platforms.kubernetes.status import Problem
+from canario.router.evidence import RouterTallies
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one turn has seen."""
+
+    evidence: Evidence
+    tallies: RouterTallies
+    fleet: FleetLook
+    routers: int
+    """Routers that get clients."""
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+
+class World:
+    """Everything of one model that runs in a cluster."""
+
+    def __init__(self, api: KubernetesApi, namespace: str, model: str) -> None:
+        self._api, self._namespace, self._model = api, namespace, model
+        self._fleet = Fleet(api, namespace, model)
+        self._shadows = Shadows(namespace, model)
+        self._applied: dict[tuple[str, str], tuple[object, object]] = {}
+        self.is_settled = False
+        """Whether nothing is left to do until something changes."""
+
+    def look(self, seen: Seen, deployment: Deployment, tallies: RouterTallies) -> Look:
+        """One look at everything. What cannot be read now is unknown; the rest is still seen."""
+        if deployment.rollout is None:
+            tallies = RouterTallies()
+        pods = list(seen.pods)
+        found = routers(pods)
+        fleet = self._fleet.look(found, deployment.split, tallies)
+        ready = ready_servers(pods)
+        rollout = deployment.rollout
+        comparison = None
+        if rollout is not None and rollout.spec.strategy is StrategyKind.SHADOW:
+            state = rollout.state
+            comparison = self._shadows.comparison(pods, state.rollout, state.stable, state.candidate)
+        else:
+            self._shadows.close()
+        evidence = Evidence(
+            counts=fleet.counts,
+            comparison=comparison,
+            router_split=fleet.split,
+            ready={version: number for version, number in ready.items() if number},
+            running=tuple(sorted(_versions_of(seen))),
+            failures=failures(pods),
+        )
+        told = messages(pods, [each for each in seen.deployments if is_component(each, SERVER)])
+        return Look(evidence, fleet.tallies, fleet, sum(router.is_ready for router in found), told)
+
+    def follow(
+        self,
+        resource: Object,
+        spec: ModelDeploymentSpec,
+        deployment: Deployment,
+        seen: Seen,
+        look: Look,
+        epoch: int,
+        leadership: Leadership,
+    ) -> Problem | None:
+        """Move the cluster one step towards what the deployment wants; what stands in the way, if the cluster refuses."""
+        self.is_settled = False
+        try:
+            leadership.require(epoch)
+            is_still = self._follow_servers(resource, spec, deployment, seen)
+            plan = self._plan(spec, deployment)
+            found = next(
+                (each for each in seen.config_maps if each["metadata"]["name"] == router_object(self._model)), None
+            )
+            leadership.require(epoch)
+            if self._fleet.ask(resource, plan, found, look.fleet, epoch):
+                is_still = self._remove_unwanted(resource, deployment, seen) and is_still
+                self.is_settled = is_still
+        except ClusterRefused as refused:
+            return Problem(reason="ClusterRefuses", message=f"the cluster refuses: {refused.message}"[:500])
+        except RouterError as refused:
+            return Problem(reason="RouterRefuses", message=str(refused)[:500])
+        except _NameTaken as taken:
+            return Problem(reason="NameTaken", message=str(taken))
+        return None
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+        self._fleet.close()
+        self._shadows.close()
+
+    def _follow_servers(self, resource: Object, spec: ModelDeploymentSpec, deployment: Deployment, seen: Seen) -> bool:
+        is_still = True
+        for version in deployment.wanted:
+            served = deployment.served[version]
+            scaler = autoscaler_of(resource, spec, served)
+            for kind, content, found in (
+                (SERVICES, service_of(resource, served), seen.services),
+                (DEPLOYMENTS, deployment_of(resource, spec, served), seen.deployments),
+                (AUTOSCALERS, scaler, seen.autoscalers),
+            ):
+                if content is not None:
+                    is_still = self._apply(kind, content, found, resource) and is_still
+        return is_still
+
+    def _apply(self, kind: Resource, content: Object, found: tuple[Object, ...], resource: Object) -> bool:
+        """Have one object as it should be; True when it was so already, by what this process applied last."""
+        name = content["metadata"]["name"]
+        live = next((each for each in found if each["metadata"]["name"] == name), None)
+        known = self._applied.get((kind.plural, name))
+        if live is not None and known == (content, _revision(live)):
+            return True
+        if live is None:
+            self._refuse_a_taken_name(kind, name, resource)
+        elif not is_owned(live, resource):
+            raise _NameTaken(f"{kind.kind.lower()} {name} belongs to somebody else: rename it, or the model")
+        applied = self._api.apply(kind, content, manager=FIELD_MANAGER, namespace=self._namespace)
+        self._applied[(kind.plural, name)] = (content, _revision(applied))
+        metrics.WRITES.labels(kind.plural).inc()
+        return False
+
+    def _refuse_a_taken_name(self, kind: Resource, name: str, resource: Object) -> None:
+        """An object without our labels is in no mirror: server-side apply would take it over without a word."""
+        there = self._api.get(kind, name, self._namespace)
+        if there is not None and not is_owned(there, resource) and "deletionTimestamp" not in there["metadata"]:
+            raise _NameTaken(f"{kind.kind.lower()} {name} belongs to somebody else: rename it, or the model")
+
+    def _remove_unwanted(self, resource: Object, deployment: Deployment, seen: Seen) -> bool:
+        """Remove the versions that nobody wants; only called once no router sends to them any more."""
+        is_still = True
+        for kind, found in (
+            (AUTOSCALERS, seen.autoscalers),
+            (DEPLOYMENTS, seen.deployments),
+            (SERVICES, seen.services),
+        ):
+            for each in found:
+                metadata = each["metadata"]
+                version = metadata["labels"].get(VERSION_LABEL)
+                unwanted = version not in deployment.wanted or (kind is AUTOSCALERS and self._is_stray(kind, each))
+                if version is None or not unwanted or not is_owned(each, resource) or "deletionTimestamp" in metadata:
+                    continue
+                self._api.delete(kind, metadata["name"], uid=metadata["uid"], namespace=self._namespace)
+                self._applied.pop((kind.plural, metadata["name"]), None)
+                metrics.WRITES.labels(kind.plural).inc()
+                is_still = False
+        return is_still
+
+    def _is_stray(self, kind: Resource, content: Object) -> bool:
+        """An autoscaler that this process has not applied: the spec has none any more."""
+        return (kind.plural, content["metadata"]["name"]) not in self._applied
+
+    def _plan(self, spec: ModelDeploymentSpec, deployment: Deployment) -> RouterPlan:
+        wanted = dict.fromkeys((deployment.split.stable, *deployment.wanted))
+        return RouterPlan(
+            model=self._model,
+            port=deployment.port,
+            admin_port=deployment.admin_port,
+            operator_port=ROUTER_OPERATOR_PORT,
+            listen_host="0.0.0.0",  # noqa: S104 - a pod's own address is what its clients reach
+            split=deployment.split,
+            backends=tuple(
+                Backend(
+                    version=version,
+                    endpoints=(
+                        Endpoint(host=version_object(self._model, version), http_port=REST_PORT, grpc_port=GRPC_PORT),
+                    ),
+                )
+                for version in wanted
+            ),
+            latency_milliseconds=deployment.latency_milliseconds,
+            timeout_seconds=spec.traffic.timeout_seconds,
+        )
+
+
+class _NameTaken(CanarioError):
+    """An object of the name that is needed is there already, and is not ours."""
+
+
+def _versions_of(seen: Seen) -> set[str]:
+    """The versions that have servers at all, or whose servers still leave."""
+    return {
+        each["metadata"]["labels"][VERSION_LABEL]
+        for each in (*seen.deployments, *seen.pods)
+        if is_component(each, SERVER)
+    }
+
+
+def _revision(content: Object) -> object:
+    """What changes when somebody changes what an object is to be."""
+    metadata = content["metadata"]
+    return metadata["uid"], metadata.get("generation") or metadata["resourceVersion"]
