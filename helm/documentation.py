@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from canario.errors import UsageError
+
 FOLDER = Path(__file__).parent
 CHARTS = ("canario", "model")
 BEGIN, END = "<!-- values: made from values.yaml by `make charts` -->", "<!-- /values -->"
@@ -29,10 +31,6 @@ _FROM_PARENTS = {
     "global": {"type": "object", "description": "What a parent chart shares with all its parts. Not used here."},
     "enabled": {"type": "boolean", "description": "For a parent chart's `condition`. Not used here."},
 }
-
-
-class Undocumented(Exception):
-    """A value whose comment does not say enough: where it is and what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,10 @@ class Value:
 
 
 def read_values(text: str) -> list[Value]:
-    """The values of a values.yaml in their order. Raises Undocumented for one that has no comment, or not enough of one."""
+    """The values of a values.yaml in their order. Raises UsageError for one whose comment is missing or does not say enough."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
-        raise Undocumented("values.yaml holds no values")
+        raise UsageError("values.yaml holds no values")
     return list(_read_mapping(root, "", text.splitlines()))
 
 
@@ -93,7 +91,9 @@ def made(chart: Path, definitions: dict[str, Any]) -> dict[Path, str]:
     about = yaml.safe_load((chart / "Chart.yaml").read_text())
     page = (chart / "README.md").read_text()
     if BEGIN not in page or END not in page:
-        raise Undocumented(f"{chart.name}/README.md has no place for the table: {BEGIN} and {END}")
+        raise UsageError(
+            "there is no place for the table of values", at=f"{chart.name}/README.md", hint=f"add {BEGIN} and {END}"
+        )
     before, after = page.partition(BEGIN)[0], page.partition(END)[2]
     return {
         chart / "values.schema.json": json.dumps(schema(values, definitions, about["description"]), indent=2) + "\n",
@@ -143,7 +143,7 @@ def _comment(lines: list[str], line: int, path: str) -> tuple[str, dict[str, Any
         if text.startswith(_ANNOTATION):
             stated = yaml.safe_load(text.removeprefix(_ANNOTATION))
             if not isinstance(stated, dict):
-                raise Undocumented(f"{path} (line {line + 1}): @schema takes a mapping such as {{minimum: 1}}")
+                raise UsageError(f"@schema of {path} is no mapping", at=f"line {line + 1}", hint="such as {minimum: 1}")
             annotation |= stated
     heading = next((text.removeprefix("# ") for text in texts if text.startswith("# ")), "")
     prose = [text for text in texts if not text.startswith((_ANNOTATION, "# "))]
@@ -151,13 +151,13 @@ def _comment(lines: list[str], line: int, path: str) -> tuple[str, dict[str, Any
 
 
 def _refuse_undocumented(value: Value) -> None:
-    where = f"{value.path} (line {value.line})"
+    at = f"line {value.line}"
     if not value.parts and not value.about:
-        raise Undocumented(f"{where} has no comment above it that says what it is for")
+        raise UsageError(f"{value.path} has no comment", at=at, hint="say in the line above what it is for")
     if isinstance(value.default, list) and not {"items", "$ref"} & value.annotation.keys():
-        raise Undocumented(f"{where} is a list: say with @schema {{items: ...}} what it holds")
+        raise UsageError(f"{value.path} does not say what it lists", at=at, hint="add # @schema {items: ...}")
     if isinstance(value.default, dict) and not _CLOSING & value.annotation.keys():
-        raise Undocumented(f"{where} is a mapping: say with @schema {{properties: ...}} what it holds")
+        raise UsageError(f"{value.path} does not say what it holds", at=at, hint="add # @schema {properties: ...}")
 
 
 def _object_schema(values: list[Value]) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _value_schema(value: Value) -> dict[str, Any]:
         return stated | _object_schema(value.parts) | value.annotation
     if "$ref" not in value.annotation:
         stated |= _inferred(value)
-    return stated | {"default": value.default} | _closed(value.annotation)
+    return {**stated, "default": value.default, **_closed(value.annotation)}
 
 
 def _inferred(value: Value) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _inferred(value: Value) -> dict[str, Any]:
         return {"type": "array"}
     kind = _TYPES.get(type(value.default).__name__)
     if kind is None and "type" not in value.annotation:
-        raise Undocumented(f"{value.path} (line {value.line}): a default of null needs @schema {{type: ...}}")
+        raise UsageError(f"{value.path} has no type", at=f"line {value.line}", hint="add # @schema {type: ...}")
     return {"type": kind} if kind else {}
 
 
@@ -207,7 +207,7 @@ def _referred(content: Any, definitions: dict[str, Any]) -> set[str]:
     while waiting:
         for name in re.findall(r'"#/\$defs/([A-Za-z]+)"', json.dumps(waiting.pop())):
             if name not in definitions:
-                raise Undocumented(f"helm/definitions.yaml has no {name}")
+                raise UsageError(f"there is no definition {name}", at="helm/definitions.yaml", hint="write it there")
             if name not in found:
                 found.add(name)
                 waiting.append(definitions[name])
@@ -221,4 +221,7 @@ def _flat(values: list[Value]) -> Iterator[Value]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UsageError as wrong:
+        sys.exit(f"{wrong}: {wrong.hint}")
