@@ -15,6 +15,7 @@ VERSION_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 """A version's name: a tag, and short enough for a label."""
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 """The name of an object of the cluster: a DNS-1123 subdomain."""
+LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 
 
@@ -53,11 +54,11 @@ class SecretName:
 class Toleration:
     """A taint of a node that the servers put up with; the fields are those of a pod."""
 
-    key: str = field(default="", metadata={"maxLength": 317})
+    key: str = field(default="", metadata={"maxLength": 317, "pattern": f"^({LABEL_KEY_PATTERN[1:-1]})?$"})
     """The taint's key; empty, with the operator `Exists`, means every taint."""
     operator: TolerationOperator = TolerationOperator.EQUAL
     """`Equal` compares the value too, `Exists` only the key."""
-    value: str = field(default="", metadata={"maxLength": 63})
+    value: str = field(default="", metadata={"maxLength": 63, "pattern": LABEL_VALUE_PATTERN})
     """The taint's value; none with `Exists`."""
     effect: TaintEffect | None = None
     """The effect that is tolerated; left out: every effect."""
@@ -117,13 +118,13 @@ class StrategyGate:
 
     kind: GateKind
     """`errors` and `slow` for every strategy, `wrong-labels` for answers that people see, `disagreement` and `score-distance` for copies."""
-    alpha: float = field(default=0.001, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 0.5})
-    """The largest chance that an equal candidate is thrown back by this gate over the whole rollout."""
+    alpha: float = field(default=0.001, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """The largest chance that an equal candidate is thrown back by this gate over the whole rollout (above 0, at most 0.5)."""
     margin_percent: float = field(default=1.0, metadata={"minimum": 0, "exclusiveMinimum": True})
     """It passes when the candidate is proved to be worse by fewer percentage points than this; for `score-distance`, the largest mean
     distance in the score's unit."""
-    confidence: float = field(default=0.95, metadata={"minimum": 0.5, "maximum": 1, "exclusiveMaximum": True})
-    """How sure that proof must be."""
+    confidence: float = field(default=0.95, metadata={"minimum": 0, "maximum": 1})
+    """How sure that proof must be (from 0.5 to below 1)."""
     blocking: bool = True
     """Whether an unknown holds the rollout; a gate that does not block can still fail it."""
 

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from canario.adapters.schemas import sentences_under_fields
-from canario.model.resource import ModelDeploymentSpec
+from canario.model.resource import LABEL_VALUE_PATTERN, ModelDeploymentSpec
 from canario.model.resource_status import ModelDeploymentStatus
 from canario.platforms.kubernetes.documents import camel_case, content_kind, default_of
 from canario.platforms.kubernetes.resource import API_VERSION, GROUP, KIND, PLURAL
@@ -24,7 +24,7 @@ _QUANTITY = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
     "maxLength": 32,
 }
-_TEXT = {"type": "string", "maxLength": 63}
+_LABEL_VALUE = {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE_PATTERN}
 _COLUMNS = (
     ("Stable", "string", ".status.stable", "The version that answers by default."),
     ("Candidate", "string", ".status.candidate", "The version on trial."),
@@ -133,7 +133,7 @@ def _kind_schema(kind: Any, sentence: str) -> dict[str, Any]:
             "items": _kind_schema(get_args(kind)[0], ""),
         }
     if get_origin(kind) is Mapping:
-        value = _TEXT if get_args(kind)[1] is str else _QUANTITY
+        value = _LABEL_VALUE if get_args(kind)[1] is str else _QUANTITY
         return {"type": "object", **described, "additionalProperties": value}
     if issubclass(kind, StrEnum):
         return {"type": "string", **described, "enum": [member.value for member in kind]}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from canario.model.resource import (
+    LABEL_KEY_PATTERN,
     VERSION_PATTERN,
     Autoscaling,
     ModelDeploymentSpec,
@@ -86,6 +87,11 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             "self.strategy.type == 'canary' || self.traffic.?stickyHeader.orValue('') == ''",
             "only a canary shares a weight that users could stick to: leave stickyHeader out, or choose strategy.type canary",
             ".traffic.stickyHeader",
+        ),
+        Rule(
+            f"!has(self.nodeSelector) || self.nodeSelector.all(key, key.matches('{LABEL_KEY_PATTERN}'))",
+            "a key of nodeSelector is no label's name, such as kubernetes.io/arch: letters, digits, -, _ and ., after a prefix/ or not",
+            ".nodeSelector",
         ),
     ),
     Autoscaling: (
@@ -197,6 +203,17 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
         ),
     ),
     StrategyGate: (
+        # The API server's own words for a bound that is no whole number leave out what stands behind the point.
+        Rule(
+            "self.alpha <= 0.5",
+            "an alpha is a chance of false alarm, above 0 and at most 0.5: 0.001 is usual",
+            ".alpha",
+        ),
+        Rule(
+            "self.confidence >= 0.5 && self.confidence < 1.0",
+            "a confidence is from 0.5 to below 1: 0.95 is usual",
+            ".confidence",
+        ),
         Rule(
             "self.kind == 'score-distance' || self.marginPercent < 100.0",
             "the margin is out of range: above 0 and below 100 percentage points",

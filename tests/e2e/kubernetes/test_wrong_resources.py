@@ -1,0 +1,119 @@
+"""A real API server refuses a wrong resource when it is applied, names the field and says what to do; it agrees with lint on any plan."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from kubernetes import client, config
+
+from canario.errors import UsageError
+from canario.platforms.kubernetes.resource import API_VERSION, GROUP, PLURAL, plan_of, read_spec, write_spec
+from tests.platforms.kubernetes.plans import resources, strategies
+from tests.platforms.kubernetes.wrong_resources import GOOD, WRONG, Wrong
+
+UNDECIDED = "too many for"
+"""What lint says where only arithmetic can tell: the one thing of a plan that the API server lets pass."""
+
+
+class Cluster:
+    """The API server, asked without anything being kept."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self._objects = client.CustomObjectsApi()
+
+    def create(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """What would be kept, defaults filled in. Raises ApiException when it is refused."""
+        kept: dict[str, Any] = self._objects.create_namespaced_custom_object(
+            GROUP, API_VERSION, self.namespace, PLURAL, resource, dry_run="All", field_validation="Strict"
+        )
+        return kept
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    if not os.environ.get("KUBECONFIG"):
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI must have a cluster: KUBECONFIG is not set")
+        pytest.skip("no KUBECONFIG: `make cluster` starts a cluster")
+    config.load_kube_config()
+    core = client.CoreV1Api()
+    namespace = f"wrong-{uuid.uuid4().hex[:8]}"
+    core.create_namespace({"metadata": {"name": namespace}})
+    yield Cluster(namespace)
+    core.delete_namespace(namespace)
+
+
+def refusal(cluster: Cluster, resource: dict[str, Any]) -> str:
+    """What the API server says; nothing when it takes the resource."""
+    try:
+        cluster.create(resource)
+    except client.ApiException as refused:
+        if refused.status not in (400, 422):
+            raise
+        return str(refused.body).replace('\\"', '"')
+    return ""
+
+
+def test_the_good_resource_is_taken(cluster: Cluster) -> None:
+    """What the wrong ones differ from is right, and comes back with every default filled in."""
+    spec = read_spec(cluster.create(GOOD)["spec"])
+    assert spec == read_spec(GOOD["spec"])
+
+
+@pytest.mark.parametrize("name", [name for name, wrong in WRONG.items() if wrong.refused_by == "api-server"])
+def test_the_api_server_refuses(cluster: Cluster, name: str) -> None:
+    """Each is refused on `kubectl apply` already, with the field and a way out."""
+    wrong = WRONG[name]
+    said = refusal(cluster, wrong.resource)
+    assert said, f"{name} was taken"
+    assert wrong.words in said
+    assert _names(said, wrong), said
+
+
+@pytest.mark.parametrize("name", [name for name, wrong in WRONG.items() if wrong.refused_by == "condition"])
+def test_what_only_arithmetic_can_tell_is_left_to_the_condition(cluster: Cluster, name: str) -> None:
+    """The API server takes these; the controller refuses them as read from it, with the field and a way out."""
+    wrong = WRONG[name]
+    with pytest.raises(UsageError, match=wrong.words) as refused:
+        plan_of(read_spec(cluster.create(wrong.resource)["spec"]))
+    assert refused.value.at == wrong.at
+    assert refused.value.hint
+
+
+@given(spec=resources())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_valid_resource_is_taken_and_comes_back_the_same(cluster: Cluster, spec: Any) -> None:
+    """Nothing that is right is refused, and what is read back is what was written."""
+    kept = cluster.create({**GOOD, "spec": write_spec(spec)})
+    assert read_spec(kept["spec"]) == spec
+
+
+@given(strategy=strategies())
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_api_server_and_lint_agree(cluster: Cluster, strategy: dict[str, Any]) -> None:
+    """Whatever plan somebody writes: what lint refuses the API server refuses, and nothing else."""
+    spec = GOOD["spec"] | {"strategy": strategy}
+    said = refusal(cluster, {**GOOD, "spec": spec})
+    fault = fault_of(spec)
+    assume(UNDECIDED not in fault)
+    assert bool(said) == bool(fault), f"the API server: {said or 'yes'}; lint: {fault or 'yes'}"
+
+
+def fault_of(spec: dict[str, Any]) -> str:
+    """What lint says; nothing when it takes the plan."""
+    try:
+        plan_of(read_spec(spec))
+    except UsageError as fault:
+        return fault.message
+    return ""
+
+
+def _names(said: str, wrong: Wrong) -> bool:
+    """Whether the refusal names the field; the resource's own name is named by the rule."""
+    return wrong.at == "metadata.name" or wrong.at in said

@@ -1,0 +1,168 @@
+"""Resources and plans for the property tests: valid ones of every kind, and any that somebody might write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from canario.model.resource import (
+    Autoscaling,
+    ImagePullPolicy,
+    ModelDeploymentSpec,
+    Objectives,
+    Resources,
+    SecretName,
+    TaintEffect,
+    Toleration,
+    TolerationOperator,
+)
+from canario.model.rollout import Gate, GateKind, OnTimeout, RolloutSpec, Step, StrategyKind
+from canario.platforms.kubernetes.resource import resource_parts
+
+COMPARING = {GateKind.DISAGREEMENT, GateKind.SCORE_DISTANCE}
+seconds = st.floats(0.1, 1e6).map(lambda number: round(number, 3))
+percents = st.floats(0.01, 99.9).map(lambda number: round(number, 2))
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> RolloutSpec:
+    """Plans that lint accepts and that a resource can say: no wait for labels, and no judging by them in the watch."""
+    kind = draw(st.sampled_from(StrategyKind))
+    weights = [0.0]
+    if kind is StrategyKind.CANARY:
+        hundredths = draw(st.lists(st.integers(1, 9999), max_size=6, unique=True))
+        weights = [*(number / 100 for number in sorted(hundredths)), 100.0]
+    kinds = set(GateKind) - ({GateKind.WRONG_LABELS} if kind is StrategyKind.SHADOW else COMPARING)
+    chosen = draw(st.lists(st.sampled_from(sorted(kinds)), unique=True))
+    plan = RolloutSpec(
+        strategy=kind,
+        steps=tuple(draw(_step(weight)) for weight in weights),
+        gates=tuple(draw(_gate(gate)) for gate in chosen),
+        on_timeout=draw(st.sampled_from(OnTimeout)),
+        watch_seconds=draw(st.just(0.0) | seconds),
+        watch_error_percent=draw(percents),
+        watch_slow_percent=draw(percents),
+        start_seconds=draw(seconds),
+        sticky_header=draw(st.sampled_from(("", "x-user", "user_id"))) if kind is StrategyKind.CANARY else "",
+        shadow_percent=draw(percents),
+        promote_after_shadow=kind is StrategyKind.SHADOW and draw(st.booleans()),
+    )
+    if not any(gate.blocking for gate in plan.gates):
+        plan = replace(plan, steps=tuple(replace(step, approval=step.weight_percent < 100) for step in plan.steps))
+    return plan
+
+
+@st.composite
+def resources(draw: st.DrawFn) -> ModelDeploymentSpec:
+    """Valid resources."""
+    strategy, traffic, watch = resource_parts(draw(plans()))
+    if draw(st.booleans()):
+        strategy = replace(strategy, steps=None, gates=None)
+    tag = draw(
+        st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", fullmatch=True).filter(lambda tag: tag != "latest")
+    )
+    spec = ModelDeploymentSpec(
+        **draw(_images(tag)),
+        image_pull_policy=draw(st.sampled_from(ImagePullPolicy)),
+        image_pull_secrets=draw(st.sampled_from(((), (SecretName(name="registry"), SecretName(name="other.one"))))),
+        service_account_name=draw(st.sampled_from(("", "fraud"))),
+        priority_class_name=draw(st.sampled_from(("", "high"))),
+        node_selector=draw(st.sampled_from(({}, {"kubernetes.io/arch": "amd64", "pool": ""}))),
+        tolerations=draw(st.sampled_from(((), TOLERATIONS))),
+        resources=Resources(requests={"cpu": draw(st.sampled_from(("250m", 1, "0.5")))}, limits={"memory": "1Gi"}),
+        objectives=Objectives(latency_milliseconds=draw(seconds)),
+        strategy=strategy,
+        traffic=replace(traffic, timeout_seconds=draw(st.floats(0.1, 3600))),
+        watch=watch,
+        history_limit=draw(st.integers(1, 50)),
+    )
+    fewest = draw(st.integers(1, 100))
+    if draw(st.booleans()):
+        most = draw(st.integers(fewest, 100))
+        return replace(spec, autoscaling=Autoscaling(min_replicas=fewest, max_replicas=most))
+    return replace(spec, replicas=draw(st.none() | st.just(fewest)))
+
+
+TOLERATIONS = (
+    Toleration(operator=TolerationOperator.EXISTS),
+    Toleration(key="gpu", value="yes", effect=TaintEffect.NO_SCHEDULE),
+    Toleration(key="a.b/c", effect=TaintEffect.NO_EXECUTE, toleration_seconds=0),
+)
+
+
+def strategies() -> st.SearchStrategy[dict[str, Any]]:
+    """What somebody might write as `strategy`: right, nearly right and wrong."""
+    step = st.fixed_dictionaries(
+        {"weightPercent": st.sampled_from((0, 0.01, 0.29, 0.125, 5, 10, 10, 50, 50, 99.99, 100, 100, -1, 101))},
+        optional={
+            "approval": st.booleans(),
+            "minimumSeconds": st.sampled_from((0, 5, 700, -1)),
+            "longestSeconds": st.sampled_from((600, 5, 4, 0, 0.001)),
+            "minimumRequests": st.sampled_from((1, 100, 0)),
+        },
+    )
+    gate = st.fixed_dictionaries(
+        {"kind": st.sampled_from([kind.value for kind in GateKind])},
+        optional={
+            "blocking": st.booleans(),
+            "marginPercent": st.sampled_from((1, 5, 99.99, 100, 5000, 0, 0.00005)),
+            "alpha": st.sampled_from((0.001, 0.5, 0.6, 0)),
+            "confidence": st.sampled_from((0.95, 0.5, 1, 0.4)),
+        },
+    )
+    good_step = st.sampled_from((10, 50, 100, 0)).map(lambda weight: {"weightPercent": weight})
+    good_gate = st.sampled_from(("errors", "slow", "disagreement")).map(lambda kind: {"kind": kind})
+    rising = st.just([{"weightPercent": weight} for weight in (10, 50, 100)])
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from([kind.value for kind in StrategyKind]),
+            "steps": rising
+            | st.just([{"weightPercent": 0}])
+            | st.lists(good_step, max_size=4)
+            | st.lists(step, max_size=3),
+            "gates": st.lists(good_gate, max_size=2) | st.lists(gate, max_size=3),
+            "promoteAfterShadow": st.booleans(),
+        },
+    )
+
+
+@st.composite
+def _step(draw: st.DrawFn, weight: float) -> Step:
+    longest = draw(st.floats(60, 1e6).map(lambda number: round(number, 3)))
+    return Step(
+        weight_percent=weight,
+        minimum_requests=draw(st.integers(1, 10**9)),
+        minimum_seconds=draw(st.sampled_from((0.0, longest / 2, longest))),
+        longest_seconds=longest,
+        approval=weight < 100 and draw(st.booleans()),
+    )
+
+
+@st.composite
+def _gate(draw: st.DrawFn, kind: GateKind) -> Gate:
+    return Gate(
+        kind=kind,
+        alpha=draw(st.floats(1e-6, 0.5)),
+        margin_percent=draw(st.floats(0.2, 99.9)),
+        confidence=draw(st.floats(0.5, 0.999)),
+        blocking=kind is not GateKind.WRONG_LABELS and draw(st.booleans()),
+    )
+
+
+@st.composite
+def _images(draw: st.DrawFn, tag: str) -> dict[str, str]:
+    version = draw(st.sampled_from(("", "v7")))
+    digest = draw(st.sampled_from(("", "@sha256:" + "0" * 64)))
+    return draw(
+        st.sampled_from(
+            (
+                {"bento": f"fraud:{tag}", "image_prefix": "registry.example/models/", "version": version},
+                {"image": f"localhost:5000/a/fraud:{tag}{digest}", "version": version},
+                {"image": f"fraud{digest}", "version": "v7"},
+                {"image": "fraud:latest", "version": "v7"},
+            )
+        )
+    )

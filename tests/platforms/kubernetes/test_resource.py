@@ -1,0 +1,129 @@
+"""A ModelDeployment says which version, which image and which plan; what cannot be honoured is refused with the resource's own field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from canario.errors import PlanError, UsageError
+from canario.model.resource import ModelDeploymentSpec
+from canario.model.rollout import RolloutSpec, StrategyKind
+from canario.platforms.kubernetes.resource import (
+    image_of,
+    plan_of,
+    read_spec,
+    replicas_of,
+    resource_parts,
+    version_of,
+    write_spec,
+)
+from canario.rollout.plan import default_plan, lint
+from tests.platforms.kubernetes.plans import plans, resources
+from tests.platforms.kubernetes.wrong_resources import GOOD, WRONG
+
+DIGEST = "@sha256:" + "0" * 64
+
+
+@given(spec=resources())
+def test_every_valid_resource_has_a_plan_that_can_be_honoured(spec: ModelDeploymentSpec) -> None:
+    """Whatever is left out, the plan that comes of it passes lint, and the version has a name and an image."""
+    lint(plan_of(spec))
+    assert version_of(spec)
+    assert image_of(spec)
+    assert 1 <= replicas_of(spec) <= 100
+
+
+@given(plan=plans())
+def test_every_plan_can_be_written_as_a_resource(plan: RolloutSpec) -> None:
+    """A plan that lint accepts comes back the same from a resource, through the API server's JSON."""
+    lint(plan)
+    strategy, traffic, watch = resource_parts(plan)
+    spec = ModelDeploymentSpec(image="fraud:v2", strategy=strategy, traffic=traffic, watch=watch)
+    assert plan_of(read_spec(write_spec(spec))) == plan
+
+
+@given(spec=resources())
+def test_a_resource_comes_back_as_it_was_written(spec: ModelDeploymentSpec) -> None:
+    """Writing and reading lose nothing."""
+    assert read_spec(write_spec(spec)) == spec
+
+
+@pytest.mark.parametrize("kind", StrategyKind)
+def test_a_strategy_alone_is_a_whole_plan(kind: StrategyKind) -> None:
+    """Who names a strategy and nothing else gets its default plan."""
+    assert plan_of(read_spec({"image": "fraud:v2", "strategy": {"type": kind.value}})) == default_plan(kind)
+
+
+def test_nothing_but_an_image_is_enough() -> None:
+    """The shortest resource is a canary of two servers a version."""
+    spec = read_spec({"image": "fraud:v2"})
+    assert plan_of(spec) == default_plan(StrategyKind.CANARY)
+    assert replicas_of(spec) == 2
+
+
+@pytest.mark.parametrize("name", [name for name, wrong in WRONG.items() if wrong.is_a_plan])
+def test_a_wrong_plan_is_refused_without_an_api_server_too(name: str) -> None:
+    """A plan that reaches the controller all the same, through an older definition, is refused there, with field and hint."""
+    with pytest.raises(PlanError) as refused:
+        plan_of(read_spec(WRONG[name].resource["spec"]))
+    assert refused.value.at.startswith(WRONG[name].at)
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("fraud:v2", "v2"),
+        ("localhost:5000/team/fraud:2026.11", "2026.11"),
+        (f"registry.example/fraud:v2{DIGEST}", "v2"),
+    ],
+)
+def test_the_version_is_the_tag(image: str, version: str) -> None:
+    """Neither a registry's port nor a digest is taken for a tag."""
+    assert version_of(read_spec({"image": image})) == version
+
+
+@pytest.mark.parametrize("image", ["fraud", "localhost:5000/fraud", "fraud:latest", f"fraud{DIGEST}", "fraud:V2"])
+def test_a_version_without_a_name_must_be_named(image: str) -> None:
+    """Where the image does not say which version it is, the resource must."""
+    with pytest.raises(UsageError, match="version") as refused:
+        version_of(read_spec({"image": image}))
+    assert refused.value.at == "spec.version"
+    assert version_of(read_spec({"image": image, "version": "v3"})) == "v3"
+
+
+def test_a_bento_names_its_image() -> None:
+    """A Bento is served from the image that `canario build --image` names for it."""
+    spec = read_spec({"bento": "fraud:v2", "imagePrefix": "registry.example/models/"})
+    assert image_of(spec) == "registry.example/models/fraud:v2"
+    assert version_of(spec) == "v2"
+
+
+@pytest.mark.parametrize(
+    ("change", "at"),
+    [
+        ({"replica": 2}, "spec.replica"),
+        ({"replicas": "two"}, "spec.replicas"),
+        ({"strategy": {"steps": [{"weightPercent": 1}, {"weight": 2}]}}, "spec.strategy.steps[1].weight"),
+        ({"strategy": {"gates": [{"kind": "luck"}]}}, "spec.strategy.gates[0].kind"),
+        ({"watch": {"errorPercent": "1"}}, "spec.watch.errorPercent"),
+    ],
+)
+def test_what_does_not_fit_is_named_as_it_was_written(change: dict[str, Any], at: str) -> None:
+    """A refusal names the field in the resource's own spelling."""
+    with pytest.raises(UsageError) as refused:
+        read_spec({**GOOD["spec"], **change})
+    assert refused.value.at == at
+
+
+def test_waiting_for_labels_is_refused() -> None:
+    """Labels do not reach a cluster yet, so a gate that waits for them would hold every rollout."""
+    plan = default_plan(StrategyKind.CANARY)
+    waiting = replace(plan, gates=tuple(replace(gate, blocking=True) for gate in plan.gates))
+    strategy, traffic, watch = resource_parts(waiting)
+    with pytest.raises(PlanError, match="labels do not reach the cluster") as refused:
+        plan_of(ModelDeploymentSpec(image="fraud:v2", strategy=strategy, traffic=traffic, watch=watch))
+    assert refused.value.at == "spec.strategy.gates[2].blocking"
