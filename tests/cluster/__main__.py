@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 
@@ -12,9 +13,12 @@ from tests.cluster.images import load_image
 from tests.cluster.running import Progress
 from tests.cluster.settings import Settings
 
+INTERRUPTED = 130
+
 
 def main() -> int:
     """The exit code: 0, what the command that was run says, or the error's own."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A real Kubernetes on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="compile the components, unless they are there")
@@ -28,6 +32,8 @@ def main() -> int:
     flags = parser.parse_args()
     try:
         return _do(flags, Settings.from_environment())
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except CanarioError as error:
         hint = f"\n{error.hint}" if error.hint else ""
         sys.stderr.write(f"{error}{hint}\n")
@@ -68,13 +74,11 @@ def _status(settings: Settings) -> int:
 
 
 def _run(command: list[str], settings: Settings) -> int:
-    """Ctrl-C ends the command and then the cluster."""
+    """Ctrl-C ends the command, and then the cluster."""
     was_there = bool(cluster.foreign_kubeconfig(settings)) or node.has_node(settings)
     try:
         with_cluster = cluster.up(settings)
         return subprocess.run(command, env=with_cluster.environment(), check=False).returncode
-    except KeyboardInterrupt:
-        return 130
     finally:
         if not was_there:
             cluster.down(settings)

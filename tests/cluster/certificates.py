@@ -32,7 +32,7 @@ def issue_all(settings: Settings) -> None:
         "-subj",
         "/CN=canario-cluster",
     )
-    names = ["DNS:localhost", "DNS:kubernetes.default.svc", "IP:127.0.0.1"]
+    names = ["DNS:kubernetes", "DNS:kubernetes.default", "DNS:kubernetes.default.svc", "DNS:localhost", "IP:127.0.0.1"]
     _issue(
         keys, "apiserver", "/CN=kube-apiserver", [*names, f"IP:{settings.api_service}", f"IP:{settings.node_end.ip}"]
     )

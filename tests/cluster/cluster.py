@@ -168,7 +168,7 @@ def _wait(settings: Settings, name: str, holds: Callable[[], bool], *, seconds: 
 def _node_is_ready(settings: Settings) -> bool:
     condition = "{.status.conditions[?(@.type=='Ready')].status}"
     done = _try_kubectl(settings, "get", "node", components.NODE_NAME, f"--output=jsonpath={condition}")
-    return bool(done == "True")
+    return done == "True"
 
 
 def _succeeds(settings: Settings, *arguments: str) -> bool:
@@ -180,6 +180,6 @@ def _kubectl(settings: Settings, *arguments: str, text: str = "") -> str:
 
 
 def _try_kubectl(settings: Settings, *arguments: str) -> str | None:
-    command = (settings.programs / "kubectl", f"--kubeconfig={settings.kubeconfig}", "--request-timeout=5s", *arguments)
-    done = try_run(*command)
+    kubectl = str(settings.programs / "kubectl")
+    done = try_run(kubectl, f"--kubeconfig={settings.kubeconfig}", "--request-timeout=5s", *arguments)
     return done.stdout if done.returncode == 0 else None

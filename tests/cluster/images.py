@@ -57,7 +57,8 @@ def load_image(settings: Settings, image: str) -> bool:
 
 def load_pause(settings: Settings) -> None:
     """Have the image that holds every pod's namespaces; it is packed once, beside the program."""
-    archive, program = settings.programs / "pause.tar", settings.programs / "pause"
+    archive = settings.programs / f"{PAUSE_IMAGE.rpartition('/')[2].replace(':', '-')}.tar"
+    program = settings.programs / "pause"
     if not archive.exists() or archive.stat().st_mtime < program.stat().st_mtime:
         part = archive.with_suffix(".part")
         with tempfile.TemporaryDirectory(prefix="canario-pause-") as folder:

@@ -33,21 +33,25 @@ LOG_LINES = 15
 def start_node(settings: Settings) -> None:
     """Make the namespaces, the link between machine and node, and the cgroup for pods."""
     _refuse_taken_network(settings)
-    log = settings.logs / "node.log"
+    log, ready = settings.logs / "node.log", settings.state / "node/ready"
     namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL"]
     first = [sys.executable, "-I", str(INIT), str(settings.state)]
     with log.open("ab") as output:
-        subprocess.run(
-            ["setsid", "--fork", *namespaces, *first],
+        started = subprocess.Popen(
+            [*namespaces, *first],
+            env=_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            check=True,
+            start_new_session=True,
         )
-    try:
-        wait_until("the node's namespaces", (settings.state / "node/ready").exists, seconds=20)
-    except Unavailable as error:
-        raise Unavailable(f"{error.message}\n{tail(log)}", at=str(log)) from None
+    wait_until("the node's namespaces", lambda: ready.exists() or started.poll() is not None, seconds=20)
+    if not ready.exists():
+        raise Unavailable(
+            f"the node's first process has ended; the last lines of its log:\n{tail(log)}",
+            at=str(log),
+            hint="it must be allowed to make namespaces and mounts: root in a container needs CAP_SYS_ADMIN",
+        )
     _link(settings, first_process(settings))
     for cgroup in _cgroups(settings):
         cgroup.mkdir(exist_ok=True)
@@ -89,7 +93,7 @@ def start_component(settings: Settings, name: str, command: Sequence[str | Path]
     with (settings.logs / f"{name}.log").open("ab") as output:
         subprocess.run(
             [*enter, "setsid", "--fork", *map(str, command)],
-            env={"PATH": f"{settings.programs}:{SYSTEM_PATH}", "HOME": str(settings.state)},
+            env=_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -98,11 +102,9 @@ def start_component(settings: Settings, name: str, command: Sequence[str | Path]
 
 
 def processes(settings: Settings) -> dict[int, str]:
-    """What runs in the node's process namespace: the machine's process numbers and the programs' names."""
-    if not has_node(settings):
-        return {}
-    namespace = _namespace(first_process(settings))
-    return {pid: _program(pid) for pid in _numbers() if _namespace(pid) == namespace}
+    """What runs in the node's process namespace, without the pods: process numbers of the machine, and programs."""
+    namespaces = {_namespace(pid) for pid in _first_processes(settings)} - {""}
+    return {pid: _program(pid) for pid in _numbers() if _namespace(pid) in namespaces}
 
 
 def tail(log: Path) -> str:
@@ -132,8 +134,16 @@ def _command(pid: int) -> list[str]:
 
 
 def _program(pid: int) -> str:
+    """A process that `start_component` has just made may still be setsid, about to become the program."""
     command = _command(pid)
+    if command[:2] == ["setsid", "--fork"]:
+        command = command[2:]
     return Path(command[0]).name if command else ""
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Nothing of this machine's: no proxy, no secret."""
+    return {"PATH": f"{settings.programs}:{SYSTEM_PATH}", "HOME": str(settings.state)}
 
 
 def _namespace(pid: int) -> str:

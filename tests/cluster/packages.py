@@ -12,6 +12,7 @@ from tests.cluster.running import Progress, run
 COMMANDS = {
     "buildah": "buildah",
     "conntrack": "conntrack",
+    "debootstrap": "debootstrap",  # makes the base image
     "ip": "iproute2",
     "iptables": "iptables",
     "mount": "mount",

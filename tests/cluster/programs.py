@@ -103,7 +103,7 @@ def only_one(path: Path) -> Iterator[None]:
 
 
 def _build(module: Module, settings: Settings) -> None:
-    made = settings.cache / "building" / module.name
+    made = settings.cache / f"building-{module.name}"
     made.mkdir(parents=True, exist_ok=True)
     settings.programs.mkdir(parents=True, exist_ok=True)
     command = ["go", "install", "-trimpath", "-buildvcs=false", "-ldflags", flags()]
