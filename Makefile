@@ -11,7 +11,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index
 
 .PHONY: help
 help: ## List the commands
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "}; {printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "}; {printf "  make %-13s %s\n", $$1, $$2}'
 
 $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "canario needs Python 3.11 or 3.12: install it, or name it with PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -46,9 +46,25 @@ check: dev ## Lint, format, types, floors
 	@$(BIN)/lint-imports
 
 .PHONY: test
-test: dev ## The test suite; installs Chromium where it may
+test: dev ## The test suite, without what needs a cluster; installs Chromium where it may
 	@tests/install-system-parts
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e/kubernetes $(TESTS)
+
+.PHONY: cluster-tools
+cluster-tools: $(BIN)/uv ## Build the parts of the tests' cluster, once
+	@$(BIN)/python -m tests.cluster build
+
+.PHONY: cluster
+cluster: $(BIN)/uv ## Start a real Kubernetes on this machine, for tests; the first time it is built
+	@$(BIN)/python -m tests.cluster up
+
+.PHONY: cluster-down
+cluster-down: $(BIN)/uv ## End it, and leave the machine as it was
+	@$(BIN)/python -m tests.cluster down
+
+.PHONY: e2e
+e2e: dev ## The tests on Kubernetes: on that of KUBECONFIG, else on one of its own
+	@$(BIN)/python -m tests.cluster run $(BIN)/python -m pytest $(or $(TESTS),tests/e2e/kubernetes)
 
 .PHONY: format
 format: dev ## Format the code and mend what lint can mend

@@ -21,7 +21,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A real Kubernetes on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="compile the components, unless they are there")
+    building = commands.add_parser(
+        "build", help="compile the components, or the modules so named, unless they are there"
+    )
+    building.add_argument("modules", nargs="*", metavar="MODULE")
     commands.add_parser("up", help="start the cluster and say how to use it")
     commands.add_parser("status", help="which components run; exit code 1 unless all do")
     load = commands.add_parser("load", help="copy images from buildah's store into the node")
@@ -42,7 +45,7 @@ def main() -> int:
 
 def _do(flags: argparse.Namespace, settings: Settings) -> int:
     if flags.command == "build":
-        programs.build(settings, Progress())
+        programs.build(settings, Progress(), flags.modules)
     elif flags.command == "up":
         _say_how_to_use(cluster.up(settings))
     elif flags.command == "status":

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,7 @@ class Module:
 
 
 ALL = (
+    Module("helm", ("helm",)),
     Module(
         "kubernetes",
         ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"),
@@ -58,7 +59,6 @@ ALL = (
     Module("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
     Module("etcd", ("etcd",), built_as="server"),
     Module("coredns", ("coredns",)),
-    Module("helm", ("helm",)),
     Module("pause", ("pause",)),
 )
 
@@ -79,18 +79,24 @@ def flags() -> str:
     return " ".join(["-s", "-w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in names.items())])
 
 
-def build(settings: Settings, progress: Progress) -> None:
-    """Build what is missing or outdated; only one process at a time builds. Raises UsageError without Go."""
-    with only_one(settings.cache / "build.lock"):
-        wanted = [module for module in ALL if not module.is_built(settings.programs)]
-        if not wanted:
-            return
-        if shutil.which("go") is None:
-            raise UsageError("the cluster's components are built with Go", hint="install Go 1.26 or newer")
-        for module in wanted:
+def build(settings: Settings, progress: Progress, names: Collection[str] = ()) -> None:
+    """Build the modules so named, or all, as far as they are missing or outdated. Raises UsageError without Go.
+
+    Several processes may ask at the same time: each module is built by one, and the others wait for that module only.
+    """
+    known = {module.name for module in ALL}
+    if unknown := set(names) - known:
+        raise UsageError(f"no module {', '.join(sorted(unknown))}", hint=f"there are {', '.join(sorted(known))}")
+    for module in ALL:
+        if names and module.name not in names:
+            continue
+        with only_one(settings.cache / f"{module.name}.lock"):
+            if module.is_built(settings.programs):
+                continue
+            if shutil.which("go") is None:
+                raise UsageError("the cluster's components are built with Go", hint="install Go 1.26 or newer")
             progress.say(f"building {module.name}: {', '.join(module.programs)}")
             _build(module, settings)
-        progress.say("the components are built")
 
 
 @contextmanager
