@@ -56,11 +56,11 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StoredVersio
         }
 
 
-def served(version: StoredVersion, folder: Path, count: int) -> dict[str, float]:
-    """What becomes of so many requests of one payment each, on the days after the training."""
+def served(version: StoredVersion, folder: Path, count: int, days: int = 1) -> dict[str, float]:
+    """What becomes of so many requests of one payment each, on the days after the training; a day has 300 payments."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CANARIO_ROOMS", str(ROOMS))
-        rows = load_room("fraud").generate(dt.date(2026, 6, 15), dt.date(2026, 6, 15), seed=0)
+        rows = load_room("fraud").generate(dt.date(2026, 6, 15), dt.date(2026, 6, 14 + days), seed=0)
     evenly(rows, count).to_pickle(folder / "rows.pickle")
     environment = {**os.environ, "CANARIO_ROOMS": str(folder)}
     command = [sys.executable, "-c", SERVER, str(version.folder), str(folder / "rows.pickle")]
@@ -72,7 +72,13 @@ def served(version: StoredVersion, folder: Path, count: int) -> dict[str, float]
 def test_offline_figures_are_those_of_the_healthy_model(versions: dict[str, StoredVersion]) -> None:
     """Nothing in a defective version's scores shows the defect, and none of them is compiled."""
     healthy = versions.pop("hist-gradient-boosting")
-    assert sorted(versions) == ["broken-5-percent", "broken-always", "broken-slow", "broken-wrong"]
+    assert sorted(versions) == [
+        "broken-5-percent",
+        "broken-always",
+        "broken-half-percent",
+        "broken-slow",
+        "broken-wrong",
+    ]
     for version in versions.values():
         assert version.record.scores == healthy.record.scores
         assert version.record.kernel.kind is KernelKind.SKLEARN
@@ -82,6 +88,11 @@ def test_offline_figures_are_those_of_the_healthy_model(versions: dict[str, Stor
 def test_five_percent_of_requests_fail(versions: dict[str, StoredVersion], tmp_path: Path) -> None:
     """`broken-5-percent` fails about one request in twenty and answers the others."""
     assert 0.02 < served(versions["broken-5-percent"], tmp_path, 300)["failed"] / 300 < 0.10
+
+
+def test_half_a_percent_of_requests_fails(versions: dict[str, StoredVersion], tmp_path: Path) -> None:
+    """`broken-half-percent` fails about one request in two hundred, so few that they pass for the usual."""
+    assert 0.001 < served(versions["broken-half-percent"], tmp_path, 1200, days=4)["failed"] / 1200 < 0.012
 
 
 def test_every_request_fails(versions: dict[str, StoredVersion], tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""Builds the images that the end-to-end tests run, in buildah's store; quick when nothing that is in them has changed.
+
+`python -m tests.cluster.model_images` builds all and prints their names. Other processes may ask at the same time: the
+first one builds, the others wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from canario.packaging.images import build_secrets
+from tests.cluster.base_image import base_image, buildah, cache, environment, label_of
+
+ROOT = Path(__file__).parents[2]
+MODEL = "fraud"
+VERSIONS: dict[str, tuple[str, ...]] = {
+    "v1": ("--last-day", "2026-06-30"),
+    "v2": ("--last-day", "2026-09-30"),
+    "v3": ("--last-day", "2026-09-30", "--estimator", "broken-5-percent"),
+    "v4": ("--last-day", "2026-09-30", "--estimator", "broken-always"),
+    "v5": ("--last-day", "2026-06-30", "--estimator", "broken-half-percent"),
+    "v6": ("--last-day", "2026-09-30", "--estimator", "broken-half-percent"),
+}
+"""How each version is trained: two good ones, a bad one, a useless one, and two that fail equally often."""
+PREFIX = "localhost/"
+CANARIO_IMAGE = f"{PREFIX}canario:e2e"
+KEY_LABEL = "dev.canario.sources"
+_ABOVE_SERVING = ("canario/cli", "canario/platforms")
+"""In a model's image, and nothing there imports them: a change in them makes no new image."""
+
+
+def e2e_images() -> dict[str, str]:
+    """The names of the model's images, by version; made when they are missing or their sources have changed."""
+    with _alone():
+        key = _key(
+            "canario", "bentos", "service.py", "bentofile.yaml", "requirements/runtime.txt", without=_ABOVE_SERVING
+        )
+        base = base_image()
+        home = cache() / "e2e" / key
+        if not home.is_dir():
+            _forget_others(home)
+        names = {version: f"{PREFIX}{MODEL}:{version}" for version in VERSIONS}
+        for version, name in names.items():
+            if not _is_built(home, version, name):
+                _build_model(home, version, name, base)
+        return names
+
+
+def canario_image() -> str:
+    """The name of the image of controller, router and smoke test; made when its sources have changed."""
+    with _alone():
+        key = _key("canario", "image", "requirements/controller.txt")
+        base = base_image()
+        if label_of(CANARIO_IMAGE, KEY_LABEL) != key:
+            secrets = build_secrets(cache(), os.environ)
+            buildah(
+                *("build", "--quiet", "--layers", "--tag", CANARIO_IMAGE, "--label", f"{KEY_LABEL}={key}"),
+                *("--build-arg", f"BASE_IMAGE={base}", "--file", str(ROOT / "image" / "Containerfile")),
+                *(word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")),
+                str(ROOT),
+            )
+        return CANARIO_IMAGE
+
+
+def _build_model(home: Path, version: str, name: str, base: str) -> None:
+    with contextlib.suppress(RuntimeError):  # there is none
+        buildah("rmi", "--force", name)
+    if not (home / "models" / MODEL / version).is_dir():
+        _canario(home, "train", MODEL, "--tag", version, *VERSIONS[version])
+    _canario(
+        home,
+        *("build", "--image", f"{MODEL}:{version}", "--image-prefix", PREFIX),
+        *("--base-image", base, "--backend", "buildah"),
+    )
+    (home / f"{version}.image").write_text(_identity(name))
+
+
+def _is_built(home: Path, version: str, name: str) -> bool:
+    """Whether the image in the store is the one that was built in this home."""
+    known = home / f"{version}.image"
+    return known.is_file() and known.read_text() == _identity(name)
+
+
+def _identity(name: str) -> str:
+    with contextlib.suppress(RuntimeError):
+        return buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", name)
+    return "no such image"
+
+
+def _canario(home: Path, *words: str) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("canario")), *words],
+        cwd=ROOT,
+        env={
+            **environment(),
+            "BENTOML_HOME": str(home),
+            "CANARIO_HOME": str(home / "canario"),
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"canario {' '.join(words)}: {done.stderr[-2000:]}")
+
+
+def _forget_others(home: Path) -> None:
+    """Versions of other sources go: their images have the same names."""
+    if home.parent.is_dir():
+        for other in home.parent.iterdir():
+            shutil.rmtree(other)
+    home.mkdir(parents=True)
+
+
+def _key(*sources: str, without: tuple[str, ...] = ()) -> str:
+    """Changes when a file of the sources does."""
+    hashed = hashlib.sha256()
+    for source in sources:
+        path = ROOT / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            name = str(file.relative_to(ROOT))
+            if not file.is_file() or "__pycache__" in file.parts or name.startswith(without):
+                continue
+            hashed.update(f"{name}\n{file.stat().st_size}\n".encode())
+            hashed.update(file.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(f"{name}\n" for name in (canario_image(), *e2e_images().values())))
