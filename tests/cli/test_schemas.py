@@ -13,9 +13,15 @@ import yaml
 from canario.adapters.schemas import json_schema
 from canario.model.card import Card
 from canario.model.rollout import RolloutSpec
+from canario.platforms.kubernetes.editing import json_schema as resource_schema
+from tests.platforms.kubernetes.wrong_resources import GOOD, UNKNOWN_FIELDS
 
 ROOT = Path(__file__).parents[2]
-KINDS = {"model": Card, "rollout": RolloutSpec}
+SCHEMAS = {
+    "model": lambda: json_schema(Card),
+    "rollout": lambda: json_schema(RolloutSpec),
+    "modeldeployment": resource_schema,
+}
 DOCUMENTS = sorted((ROOT / "bentos").glob("*/*.yaml"))
 
 
@@ -23,10 +29,10 @@ def schema(document: str) -> Any:
     return msgspec.json.decode((ROOT / "schemas" / f"{document}.schema.json").read_bytes())
 
 
-@pytest.mark.parametrize("document", KINDS)
+@pytest.mark.parametrize("document", SCHEMAS)
 def test_the_committed_schemas_are_fresh(document: str) -> None:
     """schemas/ says what this release reads; `canario schema model > schemas/model.schema.json` renews it."""
-    assert (ROOT / "schemas" / f"{document}.schema.json").read_text() == json_schema(KINDS[document])
+    assert (ROOT / "schemas" / f"{document}.schema.json").read_text() == SCHEMAS[document]()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -47,5 +53,20 @@ def test_an_editor_explains_the_fields() -> None:
     """Hovering over a field shows the sentence that stands under it in the source, units included."""
     step = schema("rollout")["$defs"]["Step"]["properties"]
     assert "requests at this weight" in step["minimum_requests"]["description"]
+    resource = schema("modeldeployment")["properties"]["spec"]["properties"]
+    assert "Either this or `bento`" in resource["image"]["description"]
     column = schema("model")["$defs"]["Column"]["properties"]
     assert "EUR" in column["unit"]["description"]
+
+
+def test_a_resource_fits_its_schema() -> None:
+    """A ModelDeployment raises no complaint in an editor, with or without its status."""
+    jsonschema_rs.validate(schema("modeldeployment"), GOOD)
+    jsonschema_rs.validate(schema("modeldeployment"), {**GOOD, "status": {"phase": "stable"}})
+
+
+@pytest.mark.parametrize("name", UNKNOWN_FIELDS)
+def test_a_typo_in_a_resource_is_marked(name: str) -> None:
+    """An editor marks at once what the API server would refuse, or drop in silence."""
+    with pytest.raises(jsonschema_rs.ValidationError, match="Additional properties"):
+        jsonschema_rs.validate(schema("modeldeployment"), UNKNOWN_FIELDS[name].resource)

@@ -13,13 +13,22 @@ from canario.cli.documented import Documented
     examples=[
         "canario schema model > schemas/model.schema.json",
         "canario schema rollout > schemas/rollout.schema.json",
+        "canario schema modeldeployment > schemas/modeldeployment.schema.json",
     ],
 )
-@click.argument("document", type=click.Choice(["model", "rollout"]))
+@click.argument("document", type=click.Choice(["model", "rollout", "modeldeployment"]))
 def command(document: str) -> None:
-    """Print the JSON Schema of model.yaml or rollout.yaml."""
+    """Print the JSON Schema of model.yaml, rollout.yaml or the resource ModelDeployment."""
+    click.echo(_schema(document), nl=False)
+
+
+def _schema(document: str) -> str:
+    if document == "modeldeployment":
+        from canario.platforms.kubernetes.editing import json_schema as resource_schema
+
+        return resource_schema()
     from canario.adapters.schemas import json_schema
     from canario.model.card import Card
     from canario.model.rollout import RolloutSpec
 
-    click.echo(json_schema(Card if document == "model" else RolloutSpec), nl=False)
+    return json_schema(Card if document == "model" else RolloutSpec)

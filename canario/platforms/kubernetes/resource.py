@@ -28,6 +28,8 @@ KIND = "ModelDeployment"
 PLURAL = "modeldeployments"
 LONGEST_NAME = 40
 """Of a ModelDeployment: the names of its versions' objects are made from it, and a label has 63 characters."""
+NAME_PATTERN = f"^[a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?$"
+"""Of a ModelDeployment: a DNS-1035 label, as a Service has that name."""
 DEFAULT_REPLICAS = 2
 
 _PLACES = {

@@ -17,7 +17,7 @@ from canario.model.resource import (
     Toleration,
     Traffic,
 )
-from canario.platforms.kubernetes.resource import LONGEST_NAME
+from canario.platforms.kubernetes.resource import LONGEST_NAME, NAME_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def _has_a_tag(name: str) -> str:
 
 NAME_RULES = (
     Rule(
-        f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?$')",
+        f"self.metadata.name.matches('{NAME_PATTERN}')",
         f"the name becomes the name of Services: at most {LONGEST_NAME} characters, lower-case letters, digits and -, a letter first",
     ),
 )

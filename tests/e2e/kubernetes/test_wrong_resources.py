@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from kubernetes import client, config
 
 from canario.errors import UsageError
-from canario.platforms.kubernetes.resource import API_VERSION, GROUP, PLURAL, plan_of, read_spec, write_spec
-from tests.platforms.kubernetes.plans import resources, strategies
+from canario.platforms.kubernetes.resource import API_VERSION, GROUP, PLURAL, plan_of, read_spec, version_of, write_spec
+from tests.platforms.kubernetes.plans import images, resources, strategies
 from tests.platforms.kubernetes.wrong_resources import GOOD, WRONG, Wrong
 
 UNDECIDED = "too many for"
@@ -29,10 +30,10 @@ class Cluster:
 
     def create(self, resource: dict[str, Any]) -> dict[str, Any]:
         """What would be kept, defaults filled in. Raises ApiException when it is refused."""
-        kept: dict[str, Any] = self._objects.create_namespaced_custom_object(
+        kept = self._objects.create_namespaced_custom_object(
             GROUP, API_VERSION, self.namespace, PLURAL, resource, dry_run="All", field_validation="Strict"
         )
-        return kept
+        return cast("dict[str, Any]", kept)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,10 @@ def cluster() -> Iterator[Cluster]:
         if os.environ.get("CI") == "true":
             pytest.fail("CI must have a cluster: KUBECONFIG is not set")
         pytest.skip("no KUBECONFIG: `make cluster` starts a cluster")
-    config.load_kube_config()
+    config.load_kube_config()  # type: ignore[no-untyped-call]
     core = client.CoreV1Api()
     namespace = f"wrong-{uuid.uuid4().hex[:8]}"
-    core.create_namespace({"metadata": {"name": namespace}})
+    core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=namespace)))
     yield Cluster(namespace)
     core.delete_namespace(namespace)
 
@@ -105,9 +106,19 @@ def test_the_api_server_and_lint_agree(cluster: Cluster, strategy: dict[str, Any
     assert bool(said) == bool(fault), f"the API server: {said or 'yes'}; lint: {fault or 'yes'}"
 
 
+@given(image=images(), version=st.sampled_from(("", "v7")))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_api_server_and_canario_read_the_same_version(cluster: Cluster, image: str, version: str) -> None:
+    """An image whose name says no version is refused by both, or by neither."""
+    spec = GOOD["spec"] | {"image": image} | ({"version": version} if version else {})
+    said = refusal(cluster, {**GOOD, "spec": spec})
+    assert bool(said) == bool(fault_of(spec)), said
+
+
 def fault_of(spec: dict[str, Any]) -> str:
-    """What lint says; nothing when it takes the plan."""
+    """What canario says; nothing when it takes the version and the plan."""
     try:
+        version_of(read_spec(spec))
         plan_of(read_spec(spec))
     except UsageError as fault:
         return fault.message

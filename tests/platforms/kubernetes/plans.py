@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from canario.model.resource import (
     TolerationOperator,
 )
 from canario.model.rollout import Gate, GateKind, OnTimeout, RolloutSpec, Step, StrategyKind
+from canario.platforms.kubernetes.documents import write_noun
 from canario.platforms.kubernetes.resource import resource_parts
 
 COMPARING = {GateKind.DISAGREEMENT, GateKind.SCORE_DISTANCE}
@@ -63,15 +65,20 @@ def resources(draw: st.DrawFn) -> ModelDeploymentSpec:
     tag = draw(
         st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", fullmatch=True).filter(lambda tag: tag != "latest")
     )
+    image, bento, image_prefix, version = draw(_images(tag))
+    cpu: str | int = draw(st.sampled_from(("250m", "1", "0.5")) | st.integers(1, 64))
     spec = ModelDeploymentSpec(
-        **draw(_images(tag)),
+        image=image,
+        bento=bento,
+        image_prefix=image_prefix,
+        version=version,
         image_pull_policy=draw(st.sampled_from(ImagePullPolicy)),
         image_pull_secrets=draw(st.sampled_from(((), (SecretName(name="registry"), SecretName(name="other.one"))))),
         service_account_name=draw(st.sampled_from(("", "fraud"))),
         priority_class_name=draw(st.sampled_from(("", "high"))),
         node_selector=draw(st.sampled_from(({}, {"kubernetes.io/arch": "amd64", "pool": ""}))),
         tolerations=draw(st.sampled_from(((), TOLERATIONS))),
-        resources=Resources(requests={"cpu": draw(st.sampled_from(("250m", 1, "0.5")))}, limits={"memory": "1Gi"}),
+        resources=Resources(requests={"cpu": cpu}, limits={"memory": "1Gi"}),
         objectives=Objectives(latency_milliseconds=draw(seconds)),
         strategy=strategy,
         traffic=replace(traffic, timeout_seconds=draw(st.floats(0.1, 3600))),
@@ -92,41 +99,75 @@ TOLERATIONS = (
 )
 
 
-def strategies() -> st.SearchStrategy[dict[str, Any]]:
-    """What somebody might write as `strategy`: right, nearly right and wrong."""
-    step = st.fixed_dictionaries(
-        {"weightPercent": st.sampled_from((0, 0.01, 0.29, 0.125, 5, 10, 10, 50, 50, 99.99, 100, 100, -1, 101))},
-        optional={
-            "approval": st.booleans(),
-            "minimumSeconds": st.sampled_from((0, 5, 700, -1)),
-            "longestSeconds": st.sampled_from((600, 5, 4, 0, 0.001)),
-            "minimumRequests": st.sampled_from((1, 100, 0)),
-        },
-    )
-    gate = st.fixed_dictionaries(
-        {"kind": st.sampled_from([kind.value for kind in GateKind])},
-        optional={
-            "blocking": st.booleans(),
-            "marginPercent": st.sampled_from((1, 5, 99.99, 100, 5000, 0, 0.00005)),
-            "alpha": st.sampled_from((0.001, 0.5, 0.6, 0)),
-            "confidence": st.sampled_from((0.95, 0.5, 1, 0.4)),
-        },
-    )
-    good_step = st.sampled_from((10, 50, 100, 0)).map(lambda weight: {"weightPercent": weight})
-    good_gate = st.sampled_from(("errors", "slow", "disagreement")).map(lambda kind: {"kind": kind})
-    rising = st.just([{"weightPercent": weight} for weight in (10, 50, 100)])
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            "type": st.sampled_from([kind.value for kind in StrategyKind]),
-            "steps": rising
-            | st.just([{"weightPercent": 0}])
-            | st.lists(good_step, max_size=4)
-            | st.lists(step, max_size=3),
-            "gates": st.lists(good_gate, max_size=2) | st.lists(gate, max_size=3),
-            "promoteAfterShadow": st.booleans(),
-        },
-    )
+@st.composite
+def strategies(draw: st.DrawFn) -> dict[str, Any]:
+    """What somebody might write as `strategy`: a good one with up to two things changed, for better or worse."""
+    written: dict[str, Any] = write_noun(resource_parts(draw(plans()))[0])
+    for _ in range(draw(st.integers(0, 2))):
+        part, changes = draw(
+            st.sampled_from(
+                [
+                    (written, STRATEGY_CHANGES),
+                    *((step, STEP_CHANGES) for step in written.get("steps", ())),
+                    *((gate, GATE_CHANGES) for gate in written.get("gates", ())),
+                ]
+            )
+        )
+        name = draw(st.sampled_from(sorted(changes)))
+        value = draw(st.sampled_from(changes[name]))
+        if value is None:
+            part.pop(name, None)
+        else:
+            part[name] = copy.deepcopy(value)
+    return written
+
+
+def images() -> st.SearchStrategy[str]:
+    """Names of images, with and without registry, port, tag and digest."""
+    places = st.sampled_from(("", "models/", "localhost:5000/", "registry.example/a/b/"))
+    tags = st.sampled_from(("", ":latest", ":v2", ":V2", ":1.0", ":v" + "2" * 62, ":v" + "2" * 63, ":v2-", ":latest-2"))
+    digests = st.sampled_from(("", "@sha256:" + "0" * 64))
+    return st.tuples(places, st.just("fraud"), tags, digests).map("".join)
+
+
+STEP_CHANGES: dict[str, tuple[Any, ...]] = {
+    "weightPercent": (0, 0.01, 0.29, 0.125, 5, 10, 50, 99.99, 100, -1, 101),
+    "approval": (True, False),
+    "minimumSeconds": (0, 5, 1e7, -1),
+    "longestSeconds": (600, 5, 0, 0.001),
+    "minimumRequests": (1, 100, 0),
+}
+GATE_CHANGES: dict[str, tuple[Any, ...]] = {
+    "kind": tuple(kind.value for kind in GateKind),
+    "blocking": (True, False),
+    "marginPercent": (1, 99.99, 100, 5000, 0, 0.00005),
+    "alpha": (0.001, 0.5, 0.6, 0),
+    "confidence": (0.95, 0.5, 1, 0.4),
+}
+STRATEGY_CHANGES: dict[str, tuple[Any, ...]] = {
+    "type": (None, *(kind.value for kind in StrategyKind)),
+    "promoteAfterShadow": (True, False),
+    "startSeconds": (None, 0, 0.1),
+    "steps": (
+        None,
+        [],
+        [{"weightPercent": 0}],
+        [{"weightPercent": 0}, {"weightPercent": 0}],
+        [{"weightPercent": 100}],
+        [{"weightPercent": 10}, {"weightPercent": 50}],
+        [{"weightPercent": 50}, {"weightPercent": 10}, {"weightPercent": 100}],
+    ),
+    "gates": (
+        None,
+        [],
+        [{"kind": "errors"}],
+        [{"kind": "errors"}, {"kind": "errors", "marginPercent": 2}],
+        [{"kind": "disagreement"}],
+        [{"kind": "wrong-labels"}],
+        [{"kind": "wrong-labels", "blocking": False}],
+        [{"kind": "slow", "blocking": False}],
+    ),
+}
 
 
 @st.composite
@@ -153,16 +194,15 @@ def _gate(draw: st.DrawFn, kind: GateKind) -> Gate:
 
 
 @st.composite
-def _images(draw: st.DrawFn, tag: str) -> dict[str, str]:
+def _images(draw: st.DrawFn, tag: str) -> tuple[str, str, str, str]:
+    """Image, Bento, prefix and version."""
     version = draw(st.sampled_from(("", "v7")))
     digest = draw(st.sampled_from(("", "@sha256:" + "0" * 64)))
-    return draw(
-        st.sampled_from(
-            (
-                {"bento": f"fraud:{tag}", "image_prefix": "registry.example/models/", "version": version},
-                {"image": f"localhost:5000/a/fraud:{tag}{digest}", "version": version},
-                {"image": f"fraud{digest}", "version": "v7"},
-                {"image": "fraud:latest", "version": "v7"},
-            )
-        )
+    ways = (
+        ("", f"fraud:{tag}", "registry.example/models/", version),
+        ("", f"fraud:{tag}", "", version),
+        (f"localhost:5000/a/fraud:{tag}{digest}", "", "", version),
+        (f"fraud{digest}", "", "", "v7"),
+        ("fraud:latest", "", "", "v7"),
     )
+    return draw(st.sampled_from(ways))
