@@ -41,7 +41,7 @@ def operator_listener(plan: RouterPlan) -> Document:
                 "typed_config": {
                     "@type": f"{_TYPE}.filters.http.health_check.v3.HealthCheck",
                     "pass_through_mode": False,
-                    "headers": [_exactly(":path", READY), _exactly(":method", "GET")],
+                    "headers": [_path(READY + r"(\?.*)?"), _exactly(":method", "GET")],
                 },
             },
             {
@@ -74,8 +74,9 @@ def _host() -> Document:
         "domains": ["*"],
         "routes": [
             *(_readable({"path": path}) for path in READABLE),
+            _secret({"headers": [_path(".*%.*")]}),  # a name in disguise
             _readable({"path": _CONFIGURATION, "query_parameters": [described]}),
-            _refusal({"path": _CONFIGURATION, "query_parameters": [other]}, 404, "that is not told here"),
+            _secret({"query_parameters": [other]}),
             _readable({"path": _CONFIGURATION}),
             *(
                 _refusal({"path": path}, 405, "only GET is answered here")
@@ -90,8 +91,17 @@ def _readable(match: Document) -> Document:
     return {"match": match | {"headers": [_exactly(":method", "GET")]}, "route": {"cluster": _ADMIN, "timeout": "5s"}}
 
 
+def _secret(match: Document) -> Document:
+    headers = [_exactly(":method", "GET"), *match.get("headers", [])]
+    return _refusal(match | {"path": _CONFIGURATION, "headers": headers}, 404, "that is not told here")
+
+
 def _refusal(match: Document, status: int, message: str) -> Document:
     return {"match": match, "direct_response": {"status": status, "body": {"inline_string": message + "\n"}}}
+
+
+def _path(regex: str) -> Document:
+    return {"name": ":path", "string_match": {"safe_regex": {"regex": regex}}}
 
 
 def _exactly(name: str, value: str) -> Document:

@@ -47,15 +47,15 @@ def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> float:
 class EchoServer:
     """One server process of a version."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, endpoint: Endpoint | None = None) -> None:
         self.version = version
-        self.endpoint = Endpoint(host="127.0.0.1", http_port=free_port(), grpc_port=free_port())
+        self.endpoint = endpoint or Endpoint(host="127.0.0.1", http_port=free_port(), grpc_port=free_port())
         self.start()
 
     def start(self) -> None:
         """Start it, or start it again on its ports."""
         ports = [str(self.endpoint.http_port), str(self.endpoint.grpc_port)]
-        self.process = subprocess.Popen([sys.executable, str(ECHO_SERVER), self.version, *ports])
+        self.process = subprocess.Popen([sys.executable, str(ECHO_SERVER), self.version, *ports, self.endpoint.host])
 
     def is_up(self) -> bool:
         """Whether it answers."""
@@ -65,7 +65,7 @@ class EchoServer:
 
     def url(self, path: str) -> str:
         """Where it answers without the router."""
-        return f"http://127.0.0.1:{self.endpoint.http_port}{path}"
+        return f"http://{self.endpoint.host}:{self.endpoint.http_port}{path}"
 
     def seen(self) -> list[dict[str, str]]:
         """What it was asked, oldest first."""
@@ -107,14 +107,22 @@ class Front:
         """Start Envoy, or start it again."""
         self.process = subprocess.Popen(self.router.command())
         eventually(self.router.is_ready)
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.plan.port}", timeout=30)
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.plan.port}")
+        self.connect(self.plan.port)
+
+    def connect(self, port: int) -> None:
+        """Begin with clients that keep their connections."""
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
         self._call = self.channel.unary_unary("/echo.Echo/Predict", _as_it_is, _as_it_is)
+
+    def disconnect(self) -> None:
+        """End the clients."""
+        self._http.close()
+        self.channel.close()
 
     def stop(self) -> None:
         """End Envoy and the clients."""
-        self._http.close()
-        self.channel.close()
+        self.disconnect()
         self.process.kill()
         self.process.wait()
 
@@ -202,7 +210,7 @@ class Clients:
             thread.join()
 
 
-StartServer = Callable[[str], EchoServer]
+StartServer = Callable[..., EchoServer]
 StartFront = Callable[..., Front]
 
 
@@ -222,8 +230,8 @@ def start_server() -> Iterator[StartServer]:
     """Start servers that end with the test."""
     started: list[EchoServer] = []
 
-    def start(version: str) -> EchoServer:
-        started.append(EchoServer(version))
+    def start(version: str, endpoint: Endpoint | None = None) -> EchoServer:
+        started.append(EchoServer(version, endpoint))
         return started[-1]
 
     yield start
@@ -267,7 +275,9 @@ def start_front(tmp_path: Path, servers: dict[str, EchoServer]) -> Iterator[Star
 
     def start(weight_percent: float = 50.0, backends: tuple[Backend, ...] = (), **options: Any) -> Front:
         shared = tuple(backend(server) for server in servers.values())
-        started.append(Front(tmp_path / "router", plan_for(backends or shared, weight_percent, **options)))
+        started.append(
+            Front(tmp_path / f"router-{len(started)}", plan_for(backends or shared, weight_percent, **options))
+        )
         return started[-1]
 
     yield start

@@ -1,7 +1,7 @@
 """A small server process of one version: REST and gRPC that echo what arrived, and fail in the ways that a request asks for.
 
 A request's header `x-fault-<version>` (gRPC: metadata of that name) makes this version misbehave, and no other:
-`status=503`, `slow-status=503`, `grpc=13`, `delay=0.3`, `reset`, `hang`. Run as `python echo_server.py VERSION HTTP_PORT GRPC_PORT`.
+`status=503`, `slow-status=503`, `grpc=13`, `delay=0.3`, `reset`, `hang`. Run as `python echo_server.py VERSION HTTP_PORT GRPC_PORT HOST`.
 """
 
 from __future__ import annotations
@@ -102,20 +102,20 @@ class Echo(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its s
         return json.dumps({"version": self.version, "bytes": len(request), "metadata": metadata}).encode()
 
 
-async def main(version: str, http_port: int, grpc_port: int) -> None:
+async def main(version: str, http_port: int, grpc_port: int, host: str) -> None:
     """Serve until SIGTERM."""
     grpc_server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20)])
     grpc_server.add_generic_rpc_handlers((Echo(version),))
     health_pb2_grpc.add_HealthServicer_to_server(HEALTH, grpc_server)
     await HEALTH.set("", health_pb2.HealthCheckResponse.SERVING)
-    grpc_server.add_insecure_port(f"127.0.0.1:{grpc_port}")
+    grpc_server.add_insecure_port(f"{host}:{grpc_port}")
     await grpc_server.start()
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         await rest(version, scope, receive, send)
 
     options = uvicorn.Config(
-        application, host="127.0.0.1", port=http_port, log_level="warning", lifespan="off", timeout_keep_alive=75
+        application, host=host, port=http_port, log_level="warning", lifespan="off", timeout_keep_alive=75
     )
     await uvicorn.Server(options).serve()
     await grpc_server.stop(1)
@@ -123,4 +123,4 @@ async def main(version: str, http_port: int, grpc_port: int) -> None:
 
 if __name__ == "__main__":
     # As the real server does: an answer leaves in one system call, so a killed server leaves a whole one or none.
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

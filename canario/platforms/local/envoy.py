@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import time
 from collections.abc import Callable, Iterable, Mapping
 
+from canario.adapters.envoy_drain import DrainingEnvoy
+from canario.errors import Unavailable
 from canario.model.deployment import Deployment
 from canario.model.evidence import Counts
 from canario.model.split import Backend, Endpoint, RouterPlan, Split
@@ -18,7 +19,6 @@ from canario.router.folder import Router
 
 WARMING_SECONDS = 0.05
 """How long one turn waits for Envoy to look at new servers; the next turn asks again."""
-_ACTIVE_REQUESTS = "http.clients.downstream_rq_active"
 QUIET_SECONDS = 10.0
 """The longest that taking everything down waits for the last requests."""
 
@@ -95,28 +95,19 @@ def read_split(files: PlatformFiles, admin_port: int) -> Split | None:
 
 def answers_clients(port: int) -> bool:
     """Whether a client that asks at the router's port finds a ready server."""
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        return _ask(port, "GET", "/readyz")[0] == http.client.OK
-    return False
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2.0)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def drain(admin_port: int) -> None:
     """Have Envoy send its clients away; returns when it has no more requests, or after a while."""
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        _ask(admin_port, "POST", "/drain_listeners?graceful&skip_exit")
-        deadline = time.monotonic() + QUIET_SECONDS
-        while time.monotonic() < deadline:
-            _, active = _ask(admin_port, "GET", f"/stats?filter=^{_ACTIVE_REQUESTS}$")
-            if int(active.rpartition(b":")[2] or 0) == 0:
-                return
-            time.sleep(0.05)
-
-
-def _ask(port: int, method: str, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2.0)
-    try:
-        connection.request(method, path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+    envoy = DrainingEnvoy(admin_port)
+    with contextlib.suppress(Unavailable):
+        envoy.send_clients_away()
+        envoy.wait_until(lambda clients: clients.requests == 0, QUIET_SECONDS)
