@@ -33,20 +33,27 @@ VERSIONS: dict[str, tuple[str, ...]] = {
 PREFIX = "localhost/"
 CANARIO_IMAGE = f"{PREFIX}canario:e2e"
 KEY_LABEL = "dev.canario.sources"
-_ABOVE_SERVING = ("canario/cli", "canario/platforms")
-"""In a model's image, and nothing there imports them: a change in them makes no new image."""
+_TRAINING = (
+    "bentos/fraud",
+    "canario/adapters/versions.py",
+    "canario/kernel",
+    "canario/model/card.py",
+    "canario/model/version.py",
+    "canario/packaging",
+    "requirements/runtime.txt",
+)
+"""A change in these trains the versions again."""
+_SERVING = ("canario", "service.py", "bentofile.yaml", "requirements/runtime.txt")
+"""A change in these makes new images of them."""
+_NOT_IMPORTED = tuple(f"canario/{room}/" for room in ("cli", "drift", "platforms", "ports", "rollout", "router"))
+"""Except in these: they are in the image, and no server imports them."""
 
 
 def e2e_images() -> dict[str, str]:
     """The names of the model's images, by version; made when they are missing or their sources have changed."""
     with _alone():
-        key = _key(
-            "canario", "bentos", "service.py", "bentofile.yaml", "requirements/runtime.txt", without=_ABOVE_SERVING
-        )
+        home = _home(trained=_key(*_TRAINING), packed=_key(*_SERVING, without=_NOT_IMPORTED))
         base = base_image()
-        home = cache() / "e2e" / key
-        if not home.is_dir():
-            _forget_others(home)
         names = {version: f"{PREFIX}{MODEL}:{version}" for version in VERSIONS}
         for version, name in names.items():
             if not _is_built(home, version, name):
@@ -113,12 +120,20 @@ def _canario(home: Path, *words: str) -> None:
         raise RuntimeError(f"canario {' '.join(words)}: {done.stderr[-2000:]}")
 
 
-def _forget_others(home: Path) -> None:
-    """Versions of other sources go: their images have the same names."""
-    if home.parent.is_dir():
-        for other in home.parent.iterdir():
+def _home(trained: str, packed: str) -> Path:
+    """The folder of these sources' versions; what was made of other sources goes, its images have the same names."""
+    home = cache() / "e2e" / trained
+    for other in home.parent.iterdir() if home.parent.is_dir() else ():
+        if other != home:
             shutil.rmtree(other)
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
+    known = home / "packed"
+    if not known.is_file() or known.read_text() != packed:
+        shutil.rmtree(home / "bentos", ignore_errors=True)
+        for built in home.glob("*.image"):
+            built.unlink()
+        known.write_text(packed)
+    return home
 
 
 def _key(*sources: str, without: tuple[str, ...] = ()) -> str:
