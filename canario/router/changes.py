@@ -14,7 +14,7 @@ import msgspec
 from canario.adapters.envoy_admin import EnvoyAdmin
 from canario.model.split import Split
 from canario.router.bootstrap import STATISTICS
-from canario.router.clusters import Document
+from canario.router.clusters import ClusterName, Document, Protocol, Role
 from canario.router.configuration import (
     BOOTSTRAP_FILE,
     CLUSTERS_FILE,
@@ -47,6 +47,13 @@ class Reading:
     """The clusters that it has loaded and looked at."""
     split: Split | None
     """The split of its routes; None while it has none."""
+    healthy: Mapping[str, int] = field(default_factory=dict)
+    """By cluster: the servers that pass its own health checks."""
+
+    def healthy_servers(self, version: str) -> int:
+        """How many servers of a version it would send requests to now, over both protocols."""
+        direct = [str(ClusterName(version, protocol, Role.DIRECT)) for protocol in Protocol]
+        return min(self.healthy.get(name, 0) for name in direct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +121,13 @@ def files(wanted: Configuration, on_disk: Mapping[str, bytes], readings: Sequenc
 def read_router(admin: EnvoyAdmin) -> Reading:
     """What a router runs. Raises EvidenceLost."""
     loaded = admin.route_configurations()
-    active = frozenset(admin.active_clusters())
+    active, healthy = frozenset(admin.active_clusters()), admin.healthy_servers()
     for entry in loaded:
         metadata = entry["route_config"].get("metadata", {}).get("filter_metadata", {})
         if SPLIT_METADATA in metadata:
-            return Reading(entry.get("version_info", ""), active, msgspec.convert(metadata[SPLIT_METADATA], Split))
-    return Reading("", active, None)
+            split = msgspec.convert(metadata[SPLIT_METADATA], Split)
+            return Reading(entry.get("version_info", ""), active, split, healthy)
+    return Reading("", active, None, healthy)
 
 
 def look(admin: EnvoyAdmin) -> tuple[str, Seen]:

@@ -72,6 +72,9 @@ def service_of(resource: Object, served: ServedVersion) -> Object:
         "metadata": _metadata(resource, served),
         "spec": {
             "clusterIP": "None",
+            # A name server remembers for seconds that there was no address. The routers look at each server's health themselves,
+            # every half second, so they may know of servers that are not ready yet.
+            "publishNotReadyAddresses": True,
             "selector": selector(model, SERVER, served.version),
             "ports": [
                 {"name": name, "port": port, "targetPort": name, "protocol": "TCP"}

@@ -71,7 +71,7 @@ class World:
         pods = list(seen.pods)
         found = routers(pods)
         fleet = self._fleet.look(found, deployment.split, tallies)
-        ready = ready_servers(pods)
+        ready = _within_reach(ready_servers(pods), fleet)
         rollout = deployment.rollout
         comparison = None
         if rollout is not None and rollout.spec.strategy is StrategyKind.SHADOW:
@@ -211,6 +211,18 @@ class World:
 
 class _NameTaken(CanarioError):
     """An object of the name that is needed is there already, and is not ours."""
+
+
+def _within_reach(ready: Mapping[str, int], fleet: FleetLook) -> dict[str, int]:
+    """By version: the ready servers that every router, by its own health checks, would send requests to.
+
+    A pod is ready before the routers have found it, and a share of the requests must not be dealt to nobody.
+    """
+    readings = [reading for reading in fleet.readings.values() if reading is not None]
+    return {
+        version: min([number, *(reading.healthy_servers(version) for reading in readings)])
+        for version, number in ready.items()
+    }
 
 
 def _versions_of(seen: Seen) -> set[str]:
