@@ -65,7 +65,7 @@ class OperatorApp:
         # Only names that the folder itself gives: no path can be made of one.
         if all(name != found for found, _ in log_files(self._folder)):
             raise NotFound(f"there is no log {name[:80]!r}", at="path", hint="/log lists them")
-        return Response(200, _bytes_from(self._folder / name, offset), LINES)
+        return Response(200, read_from(self._folder / name, offset), LINES)
 
 
 def operator_configuration(served: ServedVersion) -> uvicorn.Config:
@@ -90,7 +90,8 @@ def _offset(query: bytes) -> int:
     return int(asked)
 
 
-def _bytes_from(path: Path, offset: int) -> bytes:
+def read_from(path: Path, offset: int) -> bytes:
+    """What a log has from an offset on, in bytes, within the bound. Raises NotFound when it has been cleared away."""
     try:
         with path.open("rb") as stream:
             stream.seek(offset)

@@ -45,9 +45,10 @@ class Answer:
         return f"{self.model}:{self.version} answers {values}"
 
 
-def ask(target: str, model: str, timeout_seconds: float) -> tuple[Answer, Answer]:
+def ask(target: str, model: str, timeout_seconds: float, grpc_target: str = "") -> tuple[Answer, Answer]:
     """The model's answers to its own example over REST and over gRPC; waits for a model that is not ready yet.
 
+    A router answers both on one port; a server has another for gRPC.
     Raises NotFound when the target has no such model, Unavailable when it does not answer in time, Conflict when the
     two answers are not of one form.
     """
@@ -55,7 +56,7 @@ def ask(target: str, model: str, timeout_seconds: float) -> tuple[Answer, Answer
     with httpx.Client(base_url=f"http://{target}", timeout=timeout_seconds) as client:
         example = _until(deadline, lambda: _example(client, model))
         rest = _until(deadline, lambda: _over_rest(client, model, example))
-    with grpc.insecure_channel(target) as channel:
+    with grpc.insecure_channel(grpc_target or target) as channel:
         message = _message(model, example)
         over_grpc = _until(deadline, lambda: _over_grpc(channel, message, deadline))
     if rest.shape != over_grpc.shape:
@@ -72,12 +73,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m canario.serving.smoke", description="Ask a running model with its own example."
     )
-    parser.add_argument("--target", required=True, metavar="HOST:PORT", help="the router, or a server with one port")
+    parser.add_argument("--target", required=True, metavar="HOST:PORT", help="where REST and gRPC are answered")
+    parser.add_argument("--grpc-target", default="", metavar="HOST:PORT", help="where gRPC is, when it is elsewhere")
     parser.add_argument("--model", required=True, help="the model's name")
     parser.add_argument("--timeout-seconds", type=float, default=30.0, help="how long to wait for both answers")
     arguments = parser.parse_args()
     try:
-        rest, over_grpc = ask(arguments.target, arguments.model, arguments.timeout_seconds)
+        rest, over_grpc = ask(arguments.target, arguments.model, arguments.timeout_seconds, arguments.grpc_target)
     except CanarioError as error:
         sys.stderr.write(f"canario: {error}\n" + (f"  {error.hint}\n" if error.hint else ""))
         return error.exit_code
