@@ -34,11 +34,20 @@ def parse_document(kind: type[T], text: str, at: str, error: type[UsageError] = 
         content = yaml.safe_load(text)
     except yaml.YAMLError as broken:
         raise error(f"this is not YAML: {broken}", at=at, hint=hint) from broken
+    try:
+        written = msgspec.json.encode(content)
+    except (TypeError, ValueError) as wrong:
+        raise error(f"it does not fit: {wrong}", at=at, hint=hint) from wrong
+    return parse_json(kind, written, at, error, hint)
+
+
+def parse_json(kind: type[T], text: str | bytes, at: str, error: type[UsageError] = UsageError, hint: str = "") -> T:
+    """The same from JSON that a person or another program wrote."""
     from pydantic import TypeAdapter, ValidationError  # slow to import, and records do without
 
     try:
         # JSON mode reads lists into tuples and words into enums; strict still refuses "3" where 3 belongs.
-        return TypeAdapter(kind).validate_json(msgspec.json.encode(content), strict=True, extra="forbid")
+        return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole document"

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from canario.adapters.documents import parse_document
+from canario.adapters.documents import parse_json
 from canario.errors import PlanError, UsageError
 from canario.model.resource import VERSION_PATTERN
 from canario.model.rollout import RolloutSpec
@@ -52,7 +52,7 @@ class Wish:
 
 def parse_wish(text: str) -> Wish:
     """The annotation's text as a wish. Raises UsageError with `at` inside the annotation and `hint`."""
-    wish = parse_document(Wish, text, at=REQUEST_ANNOTATION, hint=_HINT)
+    wish = parse_json(Wish, text, at=REQUEST_ANNOTATION, hint=_HINT)
     _check(wish)
     return wish
 

@@ -6,12 +6,79 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
+
 from canario.model.resource import ModelDeploymentSpec
+from canario.model.resource_status import (
+    Condition,
+    EvidenceStatus,
+    GateStatus,
+    LastRequest,
+    ModelDeploymentStatus,
+    PastRolloutStatus,
+    RolloutStatus,
+    SplitsStatus,
+    SplitStatus,
+    VersionEvidence,
+    VersionStatus,
+)
+from canario.model.rollout import GateKind, StrategyKind
+from canario.model.verdict import Answer, Method
 from canario.platforms.kubernetes.crd import as_yaml, custom_resource_definition
-from canario.platforms.kubernetes.documents import write_noun
+from canario.platforms.kubernetes.documents import read_noun, write_noun
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+MOMENT = "2026-11-25T01:32:38Z"
+SPLIT = SplitStatus(stable="v1", candidate="v2", weight_percent=10.0, sticky_header="x-user")
+GATE = GateStatus(
+    kind=GateKind.ERRORS,
+    answer=Answer.UNKNOWN,
+    method=Method.SEQUENTIAL,
+    reason="too few",
+    requests_needed=50,
+    upper_bound_percent=1.5,
+)
+FULL_STATUS = ModelDeploymentStatus(
+    observed_generation=1,
+    phase="stepping",
+    stable="v1",
+    candidate="v2",
+    weight_percent=10.0,
+    actual_weight_percent=0.0,
+    verdict="unknown",
+    split=SplitsStatus(asked=SPLIT, actual=SPLIT),
+    versions=(VersionStatus(name="v1", image="fraud:v1", role="stable", replicas=2, ready=1, message="pulling"),),
+    rollout=RolloutStatus(
+        name="r2", strategy=StrategyKind.CANARY, phase="stepping", step=1, steps=3, started_at=MOMENT, reason="waits"
+    ),
+    evidence=EvidenceStatus(
+        at=MOMENT, versions=(VersionEvidence(name="v1", requests=5),), gates=(GATE,), answer="unknown", reason="waits"
+    ),
+    history=(
+        PastRolloutStatus(
+            rollout="r1",
+            strategy=StrategyKind.SHADOW,
+            stable="v0",
+            candidate="v1",
+            phase="promoted",
+            started_at=MOMENT,
+            ended_at=MOMENT,
+        ),
+    ),
+    last_request=LastRequest(id="7f3a", answer="promoted"),
+    conditions=(
+        Condition(
+            type="Ready",
+            status="True",
+            observed_generation=1,
+            last_transition_time=MOMENT,
+            reason="Answering",
+            message="v1 answers",
+        ),
+    ),
+)
 
 
 def parts(schema: dict[str, Any], at: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -68,3 +135,11 @@ def test_the_api_server_fills_in_what_canario_would() -> None:
         return {name: value for name, value in content.items() if value != {}}
 
     assert shown(filled(SCHEMA["properties"]["spec"])) == shown(write_noun(ModelDeploymentSpec()))
+
+
+def test_everything_that_a_status_can_tell_fits() -> None:
+    """A full status is taken by the definition and comes back the same."""
+    written = write_noun(FULL_STATUS)
+    jsonschema_rs.validate({**SCHEMA["properties"]["status"], "additionalProperties": False}, written)
+    assert read_noun(ModelDeploymentStatus, written, "status") == FULL_STATUS
+    assert set(written) == set(SCHEMA["properties"]["status"]["properties"])

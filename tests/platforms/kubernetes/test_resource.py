@@ -10,7 +10,7 @@ from hypothesis import given
 
 from canario.errors import PlanError, UsageError
 from canario.model.resource import ModelDeploymentSpec
-from canario.model.rollout import RolloutSpec, StrategyKind
+from canario.model.rollout import Gate, GateKind, RolloutSpec, Step, StrategyKind
 from canario.platforms.kubernetes.resource import (
     image_of,
     plan_of,
@@ -55,6 +55,13 @@ def test_a_resource_comes_back_as_it_was_written(spec: ModelDeploymentSpec) -> N
 def test_a_strategy_alone_is_a_whole_plan(kind: StrategyKind) -> None:
     """Who names a strategy and nothing else gets its default plan."""
     assert plan_of(read_spec({"image": "fraud:v2", "strategy": {"type": kind.value}})) == default_plan(kind)
+
+
+def test_a_step_and_a_gate_default_to_what_a_plan_says() -> None:
+    """What a person leaves out of a step or a gate is the same in a resource as in rollout.yaml."""
+    strategy = {"steps": [{"weightPercent": 100}], "gates": [{"kind": "errors"}]}
+    expected = RolloutSpec(steps=(Step(weight_percent=100),), gates=(Gate(kind=GateKind.ERRORS),))
+    assert plan_of(read_spec({"image": "fraud:v2", "strategy": strategy})) == expected
 
 
 def test_nothing_but_an_image_is_enough() -> None:
