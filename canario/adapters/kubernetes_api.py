@@ -122,9 +122,12 @@ class KubernetesApi:
             return
 
     def watch(
-        self, resource: Resource, version: str, namespace: str = "", selector: str = "", seconds: int = 240
+        self, resource: Resource, version: str, namespace: str = "", selector: str = "", seconds: int = 45
     ) -> Iterator[Change]:
-        """What changes after a resource version, for so many seconds. Raises TooOld when that moment is forgotten."""
+        """What changes after a resource version, for so many seconds. Raises TooOld when that moment is forgotten.
+
+        A connection that has died without a word is noticed a few seconds after that time: hence it is short.
+        """
         query = {
             "watch": "1",
             "resourceVersion": version,
@@ -132,7 +135,7 @@ class KubernetesApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        with self._open("GET", self._path(resource, namespace), query=query, wait_seconds=seconds + 30.0) as response:
+        with self._open("GET", self._path(resource, namespace), query=query, wait_seconds=seconds + 15.0) as response:
             try:
                 for line in _lines(response):
                     written = msgspec.json.decode(line)

@@ -24,7 +24,7 @@ from canario.platforms.kubernetes.naming import (
     labels,
     router_object,
 )
-from canario.platforms.kubernetes.objects import owner_of
+from canario.platforms.kubernetes.objects import is_owned, owner_of
 from canario.platforms.kubernetes.pods import RouterPod
 from canario.router.changes import Reading, files, look, read_router, written
 from canario.router.configuration import configuration, standalone, version_of
@@ -87,6 +87,8 @@ class Fleet:
         `found` is the ConfigMap as last seen. Raises RouterError when Envoy refuses the plan, Conflict when somebody else
         has written since.
         """
+        if found is not None and not is_owned(found, resource):
+            return False  # an earlier model of this name has left it, and the cluster is removing it
         if found is not None and found["metadata"]["resourceVersion"] == self._written[0]:
             found = self._written[1]
         wanted = configuration(plan, MOUNT_FOLDER)

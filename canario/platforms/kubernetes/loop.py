@@ -55,6 +55,7 @@ class ModelLoop:
         self._api, self._cache, self._leadership, self._teller = api, cache, leadership, teller
         self._store = StateStore(api, cache.namespace, model)
         self._world = World(api, cache.namespace, model)
+        self._uid = ""
         self._record: Record | None = None
         self._term = -1
         """The term in which the record was loaded and fenced; -1: not yet."""
@@ -102,6 +103,8 @@ class ModelLoop:
             return False
         now_seconds = time.time()
         spec, wanted, problem = self._read(resource)
+        if resource["metadata"]["uid"] != self._uid:
+            self._uid, self._term = resource["metadata"]["uid"], -1
         if self._term != epoch and not self._take_over(resource, epoch, wanted):
             self._tell_problem(resource, problem, now_seconds)
             return False
@@ -169,7 +172,7 @@ class ModelLoop:
 
     def _take_over(self, resource: Object, epoch: int, wanted: Wanted | None) -> bool:
         """Load the record in a new term and swap our token in, so that no earlier leader can write any more."""
-        self._record = self._store.load()
+        self._record = self._store.load(resource)
         if self._record is None:
             self._record = _remembered(resource) or (first_record(self.model, wanted) if wanted else None)
             if self._record is None:
@@ -197,17 +200,18 @@ class ModelLoop:
     def _keep(self, resource: Object, epoch: int, record: Record, entry: JournalEntry | None) -> None:
         """Store what must not be lost: a decision at once, figures now and then."""
         stored = self._stored
-        self._record = record
-        if record == stored:
-            return
         is_news = entry is not None or stored is None or _essence(record) != _essence(stored)
-        if not is_news and time.monotonic() - self._stored_at < CHECKPOINT_SECONDS:
+        is_due = record.deployment.rollout is not None and time.monotonic() - self._stored_at >= CHECKPOINT_SECONDS
+        if record == stored or not (is_news or is_due):  # without a rollout nobody asks for counts
+            self._record = record
             return
-        if not is_news and record.deployment == (stored and stored.deployment) and record.deployment.rollout is None:
-            return  # without a rollout nobody asks for counts
-        self._leadership.require(epoch)
-        self._store.save(record, resource, epoch, entry)
-        self._stored, self._stored_at = record, time.monotonic()
+        try:
+            self._leadership.require(epoch)
+            self._store.save(record, resource, epoch, entry)
+        except CanarioError:
+            self._noted = ()  # what was not stored has not been decided: the next turn decides again
+            raise
+        self._record, self._stored, self._stored_at = record, record, time.monotonic()
         metrics.WRITES.labels("state").inc()
         if entry is not None:
             metrics.DECISIONS.labels(self._cache.namespace, self.model, entry.after.phase.value).inc()

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from canario.adapters.kubernetes_api import CONFIG_MAPS, KubernetesApi, Object
-from canario.errors import Conflict, IntegrityError
+from canario.errors import Conflict, IntegrityError, Unavailable
 from canario.model.deployment import Deployment
 from canario.model.journal import JournalEntry
 from canario.platforms.kubernetes.naming import (
     COMPONENT_LABEL,
+    CONTROLLER_ANNOTATION,
     EPOCH_ANNOTATION,
     MODEL_LABEL,
     STATE,
@@ -25,7 +26,7 @@ from canario.platforms.kubernetes.naming import (
     labels,
     state_object,
 )
-from canario.platforms.kubernetes.objects import owner_of
+from canario.platforms.kubernetes.objects import is_owned, owner_of
 from canario.router.evidence import RouterTallies
 
 RECORD_KEY, JOURNAL_KEY = "state.json", "journal.jsonl"
@@ -61,16 +62,29 @@ class StateStore:
         """Whose fencing token the stored record carries; -1: nobody's."""
         self.next_number = 1
         """The number of the journal's next entry."""
+        self.controller_namespace = namespace
+        """Where the controller that wrote last has its lease."""
 
-    def load(self) -> Record | None:
-        """The record as it is stored now, or None when there is none. Raises IntegrityError when it is not what was written."""
+    def load(self, resource: Object | None = None) -> Record | None:
+        """The record as it is stored now, or None when there is none. Raises IntegrityError when it is not what was written.
+
+        With a resource: raises Unavailable while what an earlier one of this name has left is still being removed.
+        """
         stored = self._api.get(CONFIG_MAPS, state_object(self._model), self._namespace)
         if stored is None:
             self._version, self._lines, self.epoch = "", (), -1
             self.next_number = self._last_sealed() + 1
             return None
+        if resource is not None and not is_owned(stored, resource):
+            raise Unavailable(
+                f"what an earlier {self._model} has left is still being removed",
+                at=f"configmap/{state_object(self._model)}",
+                hint=f"if that lasts: `kubectl delete configmap {state_object(self._model)}`",
+            )
         self._version = stored["metadata"]["resourceVersion"]
-        self.epoch = int((stored["metadata"].get("annotations") or {}).get(EPOCH_ANNOTATION, -1))
+        annotations = stored["metadata"].get("annotations") or {}
+        self.epoch = int(annotations.get(EPOCH_ANNOTATION, -1))
+        self.controller_namespace = annotations.get(CONTROLLER_ANNOTATION, self._namespace)
         data = stored.get("data") or {}
         self._lines = tuple(data.get(JOURNAL_KEY, "").encode().splitlines())
         self.next_number = _number(self._lines[-1]) + 1 if self._lines else self._last_sealed() + 1
@@ -92,10 +106,11 @@ class StateStore:
                 self._seal(lines, resource)
                 lines = ()
             lines = (*lines, line)
+        annotations = {EPOCH_ANNOTATION: str(epoch), CONTROLLER_ANNOTATION: self._api.namespace}
         content: Object = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": self._metadata(state_object(self._model), resource, {EPOCH_ANNOTATION: str(epoch)}),
+            "metadata": self._metadata(state_object(self._model), resource, annotations),
             "data": {RECORD_KEY: msgspec.json.encode(record).decode(), JOURNAL_KEY: _text(lines)},
         }
         if self._version:
