@@ -85,6 +85,10 @@ charts: dev ## Make each chart's schema and table of values from its values.yaml
 k8s: dev ## Render the charts into k8s/, for people without Helm
 	@$(BIN)/python helm/rendering.py
 
+.PHONY: image
+image: ## Build the canario image (controller, router, smoke test); IMAGE, BASE_IMAGE and ENGINE choose others
+	@image/build
+
 .PHONY: clean
 clean: ## Remove .venv and what the demo left to look at
 	@rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,13 +5,13 @@
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS libraries
-RUN python3 -m venv --without-pip /opt/canario
-COPY src/serving.txt /tmp/serving.txt
+COPY src/serving.txt /opt/canario/
 RUN --mount=type=secret,id=certificates --mount=type=secret,id=pip \
     if [ -f /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates; fi; \
     if [ -f /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
-    python3 -m pip --python /opt/canario/bin/python install --quiet --no-deps --no-compile --no-cache-dir \
-        --only-binary :all: --disable-pip-version-check --root-user-action ignore --requirement /tmp/serving.txt \
+    python3 -m venv --without-pip /opt/canario \
+    && python3 -m pip --python /opt/canario/bin/python install --quiet --no-deps --no-compile --no-cache-dir \
+        --only-binary :all: --disable-pip-version-check --root-user-action ignore --requirement /opt/canario/serving.txt \
     && find /opt/canario -depth -type d '(' -name tests -o -name test ')' -exec rm -rf '{}' + \
     && /opt/canario/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/canario/lib
 
@@ -20,8 +20,7 @@ COPY src/ /srv/model/
 RUN /opt/canario/bin/python -m compileall -q --invalidation-mode unchecked-hash /srv/model/canario \
     && mkdir -p /var/lib/canario
 
-FROM ${BASE_IMAGE}
-COPY --from=libraries /opt/canario /opt/canario
+FROM libraries
 COPY --from=version --chown=65532:65532 /var/lib/canario /var/lib/canario
 COPY --from=version /srv/model /srv/model
 ENV CANARIO_HOME=/var/lib/canario PYTHONPATH=/srv/model PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
