@@ -194,7 +194,7 @@ class ModelDeploymentSpec:
     service_account_name: str = field(
         default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"}
     )
-    """The service account that the servers run as; empty: the one with the model's name, if there is one, else the namespace's default."""
+    """The service account that the servers run as; empty: the namespace's default. The chart names one of its own."""
     priority_class_name: str = field(
         default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"}
     )

@@ -155,7 +155,7 @@ def test_public_functions_of_the_product_are_documented() -> None:
 def test_test_folders_mirror_the_rooms() -> None:
     """The tests of a room are found by its name."""
     rooms = {path.name for path in (ROOT / "canario").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    others = {"architecture", "bentos", "demo", "e2e", "helm"}
+    others = {"architecture", "bentos", "cluster", "demo", "e2e", "helm"}
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders <= rooms | others
 

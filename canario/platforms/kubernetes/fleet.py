@@ -77,7 +77,7 @@ class Fleet:
             if router.is_ready:
                 readings[router.name] = reading
                 is_counted = is_counted and counted is not None
-        split = _common_split(list(readings.values()), asked)
+        split = _split_of_all(list(readings.values()), asked)
         counts = tallies.total().for_rollout(split) if is_counted else None
         return FleetLook(readings, split, counts, tallies)
 
@@ -158,7 +158,7 @@ def _read(router: RouterPod) -> tuple[Reading | None, tuple[str, Seen] | None]:
     return reading, counted
 
 
-def _common_split(readings: Sequence[Reading | None], asked: Split) -> Split | None:
+def _split_of_all(readings: Sequence[Reading | None], asked: Split) -> Split | None:
     """The split of all; one that lags behind speaks for all, since its share of the requests is dealt as it says."""
     splits = [None if reading is None else reading.split for reading in readings]
     if not splits or None in splits:
