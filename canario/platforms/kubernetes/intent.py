@@ -12,12 +12,12 @@ from canario.model.deployment import Deployment, PastRollout, Rollout, ServedVer
 from canario.model.evidence import CommandKind
 from canario.model.requests import Numbered, Request, StartRollout
 from canario.model.requests import Wish as Steer
-from canario.model.rollout import Phase, RolloutSpec
+from canario.model.rollout import Phase, RolloutSpec, StrategyKind
 from canario.model.split import Split
 from canario.platforms.kubernetes.naming import CLIENTS_PORT, ROUTER_ADMIN_PORT
 from canario.platforms.kubernetes.state import KEPT_ANSWERS, Record
 from canario.platforms.kubernetes.wishes import Wish, WishKind
-from canario.rollout.plan import undo
+from canario.rollout.plan import default_plan, undo
 from canario.rollout.steering import active_phase
 
 
@@ -94,11 +94,12 @@ def settle(record: Record, after: Deployment, asked_for: Asked, wanted: Wanted |
         return replace(record, answered=dict(list(answers.items())[-KEPT_ANSWERS:]))
     if wanted is None or asked_for.wish:
         return record
-    if isinstance(asked_for.request, StartRollout) and after.last_request >= number:
-        return replace(record, taken_version=wanted.version, refused=after.answers.get(str(number), ""))
-    if after.rollout is None and wanted.version == after.stable:
-        return replace(record, taken_version=wanted.version, refused="")
-    return record
+    if asked_for.request is not None and after.last_request >= number:
+        # Once the spec has called its own rollout off, whatever it says next is news, that rollout's version included.
+        taken = wanted.version if isinstance(asked_for.request, StartRollout) else ""
+        return replace(record, taken_version=taken, refused=after.answers.get(str(number), ""))
+    is_met = wanted.version == after.stable if after.rollout is None else _is_on_trial(after, after.rollout, wanted)
+    return replace(record, taken_version=wanted.version, refused="") if is_met else record
 
 
 def other_image(record: Record, wanted: Wanted) -> str:
@@ -152,6 +153,15 @@ def _superseding(rollout: Rollout, wanted: Wanted) -> bool:
     return wanted.version == rollout.state.stable or active_phase(rollout.state) is not Phase.WATCHING
 
 
+def _is_on_trial(deployment: Deployment, rollout: Rollout, wanted: Wanted) -> bool:
+    """Whether the rollout under way, begun by whomever, is what the spec asks for: it may end with that version as stable."""
+    is_only_a_look = rollout.spec.strategy is StrategyKind.SHADOW and not rollout.spec.promote_after_shadow
+    served = deployment.served[rollout.state.candidate]
+    return (served.version, served.image) == (wanted.version, wanted.image) and not (
+        is_only_a_look or rollout.state.outcome
+    )
+
+
 def _has_been_stable(deployment: Deployment, version: str) -> bool:
     """Whether people were answered by this version for good before: to go back to it is an undo, which nothing holds up."""
     return any(
@@ -171,5 +181,6 @@ def _of_person(record: Record, wanted: Wanted | None, wish: Wish) -> Asked:
         return Asked(wish=wish.id, refusal=f"{wish.version} is not kept here, and no image was named; kept: {kept}")
     if known and known.image != image:
         return Asked(wish=wish.id, refusal=f"{wish.version} is the image {known.image} here; a version never changes")
-    plan = wish.plan or (wanted.plan if wanted else undo())
+    usual = undo() if _has_been_stable(record.deployment, wish.version) else default_plan(StrategyKind.CANARY)
+    plan = wish.plan or (wanted.plan if wanted else usual)
     return Asked(StartRollout(plan, ServedVersion(version=wish.version, image=image)), wish.id)
