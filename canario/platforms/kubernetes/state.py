@@ -42,7 +42,8 @@ class Record:
 
     deployment: Deployment
     taken_version: str
-    """The version in the resource's spec that was last acted upon: another one there is news, the same one again is not."""
+    """The version in the resource's spec that was last acted upon: another one there is news, the same one again is not.
+    Empty once the spec has called its own rollout off."""
     refused: str = ""
     """Why the spec's version was not taken up, in words; empty when it was."""
     answered: Mapping[str, str] = field(default_factory=dict)
