@@ -59,7 +59,7 @@ def up(settings: Settings | None = None) -> Cluster:
         return _foreign_cluster(Path(foreign))
     packages.install(progress)
     programs.build(settings, progress)
-    with programs.only_one(settings.cache / f"{settings.name}.lock"):
+    with programs.only_one(settings.cache / "starting-and-ending.lock"):
         if is_ready(settings):
             progress.say("the cluster runs already")
         else:
@@ -72,12 +72,13 @@ def down(settings: Settings | None = None) -> None:
     """End the cluster, whatever state it is in, and remove all that it made."""
     settings = settings or Settings.from_environment()
     if settings.cache.exists() or settings.state.exists():
-        with programs.only_one(settings.cache / f"{settings.name}.lock"):
+        with programs.only_one(settings.cache / "starting-and-ending.lock"):
             node.end_node(settings)
 
 
 def start(settings: Settings, progress: Progress) -> None:
     """Start node and components, and wait until pods can run. What it has begun when it fails is left to be looked at."""
+    node.refuse_taken_network(settings)
     settings.logs.mkdir(parents=True)
     certificates.issue_all(settings)
     certificates.write_kubeconfig(settings, "admin", settings.kubeconfig)
@@ -149,20 +150,23 @@ def _start(settings: Settings, name: str, command: Sequence[str | Path]) -> None
 
 
 def _wait(settings: Settings, name: str, holds: Callable[[], bool], *, seconds: float) -> None:
-    """Wait for a component; when it does not come, or has ended, show the end of its log."""
-    log = settings.logs / f"{name}.log"
-
-    def holds_or_has_ended() -> bool:
-        return holds() or name not in node.processes(settings).values()
-
+    """Wait for a component; when it does not come, or one has ended, show the end of the log that tells why."""
     try:
-        wait_until(name, holds_or_has_ended, seconds=seconds)
-        if holds():
+        wait_until(name, lambda: holds() or bool(ended(settings)), seconds=seconds)
+        guilty = ended(settings)
+        if not guilty:
             return
-        what = f"{name} has ended"
+        name, what = guilty[0], f"{guilty[0]} has ended"
     except Unavailable as error:
         what = error.message
+    log = settings.logs / f"{name}.log"
     raise Unavailable(f"{what}; the last lines of its log:\n{node.tail(log)}", at=str(log))
+
+
+def ended(settings: Settings) -> list[str]:
+    """The components that were started and do not run, those first on which the others depend."""
+    running = set(node.processes(settings).values())
+    return [name for name in components.EXPECTED if (settings.logs / f"{name}.log").exists() and name not in running]
 
 
 def _node_is_ready(settings: Settings) -> bool:

@@ -30,9 +30,20 @@ PROCESSES = Path("/proc")
 LOG_LINES = 15
 
 
+def refuse_taken_network(settings: Settings) -> None:
+    """Raises Conflict when the machine has a route to any of the cluster's addresses: another cluster's, or a real one."""
+    for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
+        target = str(route.get("dst", "default"))
+        if target != "default" and IPv4Network(target, strict=False).overlaps(settings.network):
+            raise Conflict(
+                f"{settings.network} is in use: there is a route to {target} by {route.get('dev')}",
+                at=NETWORK_VARIABLE,
+                hint=f"choose another /16 with {NETWORK_VARIABLE}",
+            )
+
+
 def start_node(settings: Settings) -> None:
     """Make the namespaces, the link between machine and node, and the cgroup for pods."""
-    _refuse_taken_network(settings)
     log, ready = settings.logs / "node.log", settings.state / "node/ready"
     namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL"]
     first = [sys.executable, "-I", str(INIT), str(settings.state)]
@@ -53,11 +64,7 @@ def start_node(settings: Settings) -> None:
             hint="it must be allowed to make namespaces and mounts: root in a container needs CAP_SYS_ADMIN",
         )
     _link(settings, first_process(settings))
-    for cgroup in _cgroups(settings):
-        cgroup.mkdir(exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            with contextlib.suppress(OSError):
-                (cgroup / name).write_text((cgroup.parent / name).read_text())
+    _make_cgroups(settings)
 
 
 def first_process(settings: Settings) -> int:
@@ -153,17 +160,6 @@ def _namespace(pid: int) -> str:
         return ""
 
 
-def _refuse_taken_network(settings: Settings) -> None:
-    for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
-        target = str(route.get("dst", "default"))
-        if target != "default" and IPv4Network(target, strict=False).overlaps(settings.network):
-            raise Conflict(
-                f"{settings.network} is in use: there is a route to {target} by {route.get('dev')}",
-                at=NETWORK_VARIABLE,
-                hint=f"choose another /16 with {NETWORK_VARIABLE}",
-            )
-
-
 def _link(settings: Settings, first: int) -> None:
     """A pair of interfaces, and a route by it to nodes, pods and Services."""
     run("ip", "link", "add", settings.name, "type", "veth", "peer", "name", "machine", "netns", str(first))
@@ -181,6 +177,17 @@ def _cgroups(settings: Settings) -> list[Path]:
         return [CGROUPS / settings.name]
     hierarchies = [path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
     return [path / settings.name for path in hierarchies]
+
+
+def _make_cgroups(settings: Settings) -> None:
+    """A kubelet wants its root to have the machine's CPUs (version 1) or the controllers switched on (version 2)."""
+    with contextlib.suppress(OSError):
+        (CGROUPS / "cgroup.subtree_control").write_text("+cpuset +cpu +memory +pids")
+    for cgroup in _cgroups(settings):
+        cgroup.mkdir(exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            with contextlib.suppress(OSError):
+                (cgroup / name).write_text((cgroup.parent / name).read_text())
 
 
 def _removed(cgroup: Path) -> bool:
