@@ -95,7 +95,7 @@ def start(settings: Settings, progress: Progress) -> None:
     progress.say("containerd answers")
     _wait(settings, "kube-apiserver", lambda: _succeeds(settings, "get", "--raw", "/readyz"), seconds=90)
     progress.say("the API server answers")
-    _start(settings, "kube-controller-manager", components.controller_manager(settings))
+    _start(settings, "kube-controller-manager", components.built_in_controllers(settings))
     _start(settings, "kube-scheduler", components.scheduler(settings))
     _start(settings, "kubelet", components.kubelet(settings))
     _start(settings, "kube-proxy", components.kube_proxy(settings))

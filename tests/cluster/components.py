@@ -61,7 +61,7 @@ def api_server(settings: Settings) -> Sequence[str | Path]:
     ]
 
 
-def controller_manager(settings: Settings) -> Sequence[str | Path]:
+def built_in_controllers(settings: Settings) -> Sequence[str | Path]:
     """All of Kubernetes' controllers; the autoscaler looks every five seconds, so that a test need not wait."""
     kubeconfig = settings.state / "controller-manager.kubeconfig"
     return [
