@@ -5,15 +5,17 @@ from __future__ import annotations
 import click
 
 from canario.cli.printing import say
+from canario.model.address import Address
 from canario.model.evidence import CommandKind
 
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
 
 
-def ask(model: str, kind: CommandKind, words: str, *, whole: bool = False, reason: str = "") -> None:
+def ask(address: Address, model: str, kind: CommandKind, words: str, *, whole: bool = False, reason: str = "") -> None:
     """Give the command and return once it has been taken. Raises Conflict when no rollout is under way."""
     from canario.cli.platforms import actor, platform_of
 
-    platform = platform_of(model)
+    platform = platform_of(address, model)
     platform.send(kind, whole=whole, actor=actor(), reason=reason)
-    say(f"{platform.model}: told to {words}; `canario status {platform.model}` shows what came of it")
+    line = platform.address.command(f"status {platform.model}")
+    say(f"{platform.model}: told to {words}; `{line}` shows what came of it")

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from canario.cli.program import program_of
+
 
 class Documented(click.Command):
     """A click command with examples."""
@@ -21,4 +23,5 @@ class Documented(click.Command):
         super().format_epilog(ctx, formatter)
         with formatter.section("Examples"):
             for example in self.examples:
-                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+                line = program_of(ctx).written(example)
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")

@@ -6,13 +6,15 @@ import difflib
 import importlib
 import keyword
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
 from canario import __version__
 from canario.cli.problems import INTERRUPTED, print_crash, print_problem, usage_problem
+from canario.cli.program import Program, program_of
 from canario.errors import CanarioError
+from canario.model.address import KUBECTL_PROGRAM, PROGRAM
 
 SECTIONS = {
     "Versions": ("train", "adopt", "list", "show", "build", "export", "import"),
@@ -45,6 +47,8 @@ NOTES = {
         ("CANARIO_HOME", "the folder of what runs and what was predicted"),
         ("CANARIO_ROOMS", "the folder of the model rooms, ./bentos otherwise"),
         ("BENTOML_HOME", "the folder of versions and Bentos"),
+        ("KUBECONFIG", "the clusters that --on kubernetes reaches, ~/.kube/config otherwise"),
+        ("CANARIO_ON", "what --on says when it is left out; also CANARIO_CONTEXT and CANARIO_NAMESPACE"),
         ("CANARIO_DEBUG=1", "print tracebacks"),
         ("NO_COLOR=1", "print without colour"),
     ),
@@ -56,13 +60,38 @@ NOTES = {
 }
 """What `canario --help` says besides the commands."""
 
+PLUGIN_SECTIONS = {section: SECTIONS[section] for section in ("Rollouts", "Records")}
+"""What makes sense in a cluster."""
+
+PLUGIN_NOTES = {
+    "The first ten minutes": (
+        ("helm install fraud helm/model -n models --set image=fraud:v1", "bring a model up"),
+        ("kubectl canario status fraud -n models", "see who answers"),
+        ("kubectl canario rollout fraud:v2 -n models --wait", "raise another version while it is no worse"),
+        ("kubectl canario rollback fraud -n models", "undo it"),
+    ),
+    "Names": (
+        ("MODEL", "a ModelDeployment's name; may be left out while the namespace has only one"),
+        ("VERSION", "fraud:v2"),
+    ),
+    "Exit codes": NOTES["Exit codes"],
+    "Environment": (
+        ("KUBECONFIG", "the clusters and who you are there, ~/.kube/config otherwise"),
+        ("CANARIO_CONTEXT", "what --context says when it is left out"),
+        ("CANARIO_NAMESPACE", "what --namespace says when it is left out"),
+        ("CANARIO_DEBUG=1", "print tracebacks"),
+        ("NO_COLOR=1", "print without colour"),
+    ),
+}
+"""What `kubectl canario --help` says besides the commands."""
+
 
 class Commands(click.Group):
     """A group whose commands live one in a file of canario.cli.commands and are imported when they are asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command's name, in the order of the sections."""
-        return [name for names in SECTIONS.values() for name in names]
+        return [name for names in _sections(ctx).values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, or None."""
@@ -80,21 +109,27 @@ class Commands(click.Group):
         if args[0].startswith("-") or self.get_command(ctx, args[0]):
             return super().resolve_command(ctx, args)
         near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-        guess = f"; did you mean `canario {near[0]}`?" if near else ""
+        guess = f"; did you mean `{program_of(ctx).name} {near[0]}`?" if near else ""
+        if program_of(ctx).is_plugin and any(args[0] in names for names in SECTIONS.values()):
+            guess = f"; `canario {args[0]}` does it on this machine"
         raise click.UsageError(f"there is no command {args[0]!r}{guess}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, each with its first sentence."""
-        for section, names in SECTIONS.items():
+        for section, names in _sections(ctx).items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
             with formatter.section(section):
                 formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in commands if command])
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own signature
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Where to begin, and what the words and numbers mean."""
-        for section, notes in NOTES.items():
+        for section, notes in (PLUGIN_NOTES if program_of(ctx).is_plugin else NOTES).items():
             with formatter.section(section):
                 formatter.write_dl(notes)
+
+
+def _sections(context: click.Context) -> Mapping[str, Sequence[str]]:
+    return PLUGIN_SECTIONS if program_of(context).is_plugin else SECTIONS
 
 
 @click.group(
@@ -111,15 +146,15 @@ def canario(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], program: str = PROGRAM) -> int:
     """Run one command line and give its exit code; whatever goes wrong is told on stderr."""
     try:
-        outcome = canario.main(list(arguments), prog_name="canario", standalone_mode=False)
+        outcome = canario.main(list(arguments), prog_name=program, standalone_mode=False, obj=Program(program))
     except CanarioError as error:
         print_problem(error)
         return error.exit_code
     except click.ClickException as wrong:
-        print_problem(usage_problem(wrong, next(iter(arguments), "")))
+        print_problem(usage_problem(wrong, program, next(iter(arguments), "")))
         return wrong.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -136,3 +171,8 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The `canario` command."""
     sys.exit(run(sys.argv[1:]))
+
+
+def kubectl_plugin() -> None:
+    """The `kubectl canario` command, which kubectl finds as `kubectl-canario`."""
+    sys.exit(run(sys.argv[1:], KUBECTL_PROGRAM))

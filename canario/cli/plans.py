@@ -98,16 +98,30 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def plan_for(model: str, flags: PlanFlags) -> RolloutSpec:
     """The plan that the document and the flags make together. Raises PlanError, naming document and field, or NotFound."""
+    document = flags.plan or rooms_folder() / model / PLAN_FILE
+    written = _read(document) if flags.plan or document.exists() else None
+    return changed_plan(written, str(document), flags)
+
+
+def cluster_plan(own: RolloutSpec, source: str, flags: PlanFlags) -> RolloutSpec | None:
+    """The plan of a rollout in a cluster: None, for the resource's own, unless the flags say another. Raises PlanError or NotFound."""
+    if flags == NOTHING_SAID:
+        return None
+    if flags.plan:
+        own, source = _read(flags.plan), str(flags.plan)
+    return changed_plan(own, source, flags)
+
+
+def changed_plan(written: RolloutSpec | None, source: str, flags: PlanFlags) -> RolloutSpec:
+    """A plan as the flags change it, proved; a strategy's default one in place of none. Raises PlanError, naming `source` and field."""
     from canario.rollout.plan import default_plan, lint
 
-    document = flags.plan or rooms_folder() / model / PLAN_FILE
     strategy = StrategyKind(flags.strategy) if flags.strategy else None
-    written = _read(document) if flags.plan or document.exists() else None
     if written is None or (strategy and strategy is not written.strategy):
         kind = strategy or StrategyKind.CANARY
         spec, source = default_plan(kind), f"the default plan of a {kind}"
     else:
-        spec, source = written, str(document)
+        spec = written
     spec = _with_flags(spec, flags)
     try:
         lint(spec)

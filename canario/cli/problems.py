@@ -29,10 +29,10 @@ def print_problem(error: CanarioError) -> None:
         console.print(f"  hint: {error.hint}", soft_wrap=True)
 
 
-def usage_problem(wrong: click.ClickException, command: str) -> UsageError:
+def usage_problem(wrong: click.ClickException, program: str, command: str) -> UsageError:
     """A refusal of click in canario's own form, with the command whose help explains it, `command` if click cannot tell."""
     context = getattr(wrong, "ctx", None)
-    path = context.command_path if context else f"canario {command}".rstrip()
+    path = context.command_path if context else f"{program} {command}".rstrip()
     message = wrong.format_message().rstrip(".").replace("\n", " ")
     return UsageError(message[:1].lower() + message[1:], hint=f"`{path} --help` shows how it is used")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from canario.cli.figures import age, clock_time, count, duration, percent
 from canario.cli.printing import pairs, table
+from canario.model.address import Address, PlatformKind
 from canario.model.deployment import PastRollout, Rollout, Status
 from canario.model.journal import JournalEntry
 from canario.model.rollout import Phase, RolloutSpec
@@ -19,26 +21,30 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOMENTS_SHOWN = 6
+HERE = Address()
+NOTICES = {"Ready": "not ready", "Accepted": "spec", "EvidenceReadable": "evidence"}
+"""How the conditions of a resource that do not hold are called."""
 COLOURS = {Answer.PASS: "green", Answer.FAIL: "red", Answer.UNKNOWN: "yellow"}
 
 
-def status_page(status: Status, now_seconds: float) -> RenderableType:
+def status_page(status: Status, now_seconds: float, address: Address = HERE) -> RenderableType:
     """Everything about one model, from the address to the commands that make sense now."""
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [_facts(status, now_seconds)]
+    parts: list[RenderableType] = [_facts(status, now_seconds, address)]
     if status.is_up:
-        parts += [Text(), _servers(status)]
+        parts += [Text(), _servers(status, address)]
     if status.rollout and status.verdict and status.verdict.gates:
         parts += [Text(), _gates(status.rollout.spec, status.verdict)]
-    parts += [Text(), _closing(status)]
+    parts += [Text(), _closing(status, address)]
     return Group(*parts)
 
 
-def _facts(status: Status, now_seconds: float) -> RenderableType:
+def _facts(status: Status, now_seconds: float, address: Address) -> RenderableType:
     drawn = pairs()
-    drawn.add_row("model", status.model)
+    is_in_a_cluster = address.on is PlatformKind.KUBERNETES
+    drawn.add_row("model", f"{status.model} in namespace {status.namespace}" if is_in_a_cluster else status.model)
     drawn.add_row("url", f"{status.url} (REST and gRPC)" if status.is_up else "not up")
     rollout = status.rollout
     if rollout:
@@ -49,8 +55,13 @@ def _facts(status: Status, now_seconds: float) -> RenderableType:
         drawn.add_row("step", _step(rollout))
     elif status.past:
         drawn.add_row("last rollout", past_words(status.past[-1]))
-    if status.is_up and not status.is_supervised:
+    if is_in_a_cluster and not status.is_supervised:
+        last = f", last seen {duration(status.heartbeat_age_seconds)} ago" if status.heartbeat_age_seconds else ""
+        drawn.add_row("controller", f"not running{last}: routers go on with the last split, and nothing is decided")
+    elif status.is_up and not status.is_supervised:
         drawn.add_row("supervisor", "not running: the router goes on with the last split, and nothing is decided")
+    for condition, message in status.notices.items():
+        drawn.add_row(NOTICES.get(condition, condition), message)
     if status.last_error:
         drawn.add_row("last error", status.last_error)
     return drawn
@@ -85,7 +96,9 @@ def moment(decision: JournalEntry) -> tuple[str, str, str, str, str]:
     return clock_time(decision.at_seconds), after.phase, weight, decision.verdict.answer, after.reason
 
 
-def live_page(status: Status, recorded: Sequence[JournalEntry], now_seconds: float) -> RenderableType:
+def live_page(
+    status: Status, recorded: Sequence[JournalEntry], now_seconds: float, address: Address = HERE
+) -> RenderableType:
     """The status, and below it what was decided last."""
     from rich.console import Group
     from rich.text import Text
@@ -94,32 +107,43 @@ def live_page(status: Status, recorded: Sequence[JournalEntry], now_seconds: flo
     for decision in recorded[-MOMENTS_SHOWN:]:
         *words, why = moment(decision)
         drawn.add_row(*words, Text(why, no_wrap=True, overflow="ellipsis"))
-    return Group(status_page(status, now_seconds), Text(), drawn)
+    return Group(status_page(status, now_seconds, address), Text(), drawn)
 
 
-def next_commands(status: Status) -> tuple[str, ...]:
+def next_commands(status: Status, address: Address = HERE) -> tuple[str, ...]:
     """The commands that make sense now, the likeliest first."""
-    model, rollout = status.model, status.rollout
+    model = status.model
+    is_in_a_cluster = address.on is PlatformKind.KUBERNETES
+    if is_in_a_cluster and not status.is_supervised:
+        namespace, _, name = status.lease.partition("/")
+        return (replace(address, namespace=namespace).kubectl(f"get lease {name}"),)
+    if is_in_a_cluster and not status.is_up:
+        return (address.kubectl(f"describe modeldeployment {model}"),)
     if not (status.is_up and status.is_supervised):
-        return (f"canario up {model}",)
-    if rollout is None:
-        was_promoted = any(past.phase is Phase.PROMOTED for past in status.past)
-        back = (f"canario rollback {model}",) if was_promoted else ()
-        return (f"canario rollout {model}", *back, f"canario down {model}")
+        return (address.command(f"up {model}"),)
+    if status.rollout is not None:
+        return tuple(address.command(f"{verb} {model}") for verb in _verbs(status.rollout))
+    was_promoted = any(past.phase is Phase.PROMOTED for past in status.past)
+    back = (address.command(f"rollback {model}"),) if was_promoted else ()
+    if is_in_a_cluster:
+        return (address.command(f"rollout {model}:TAG"), *back, address.command(f"history {model}"))
+    return (address.command(f"rollout {model}"), *back, address.command(f"down {model}"))
+
+
+def _verbs(rollout: Rollout) -> tuple[str, ...]:
     match rollout.state.phase:
         case Phase.PAUSED:
-            return (f"canario resume {model}", f"canario promote {model}", f"canario abort {model}")
+            return ("resume", "promote", "abort")
         case Phase.WATCHING:
-            return (f"canario watch {model}", f"canario abort {model}")
+            return ("watch", "abort")
         case Phase.RETURNING | Phase.FINISHING:
-            return (f"canario watch {model}",)
-    step = step_of(rollout.spec, rollout.state)
-    approve = (f"canario promote {model}",) if step.approval and not rollout.state.approved else ()
-    return (*approve, f"canario watch {model}", f"canario pause {model}", f"canario abort {model}")
+            return ("watch",)
+    needs_approval = step_of(rollout.spec, rollout.state).approval and not rollout.state.approved
+    return ("promote", "watch", "pause", "abort") if needs_approval else ("watch", "pause", "abort")
 
 
-def _servers(status: Status) -> RenderableType:
-    drawn = table("version", "role", "asked", "actual", "servers")
+def _servers(status: Status, address: Address) -> RenderableType:
+    drawn = table("version", "role", "asked", "actual", "pods" if address.on is PlatformKind.KUBERNETES else "servers")
     candidate = status.rollout.state.candidate if status.rollout else ""
     versions = dict.fromkeys([status.stable, candidate, *(server.version for server in status.servers)])
     for version in filter(None, versions):
@@ -163,10 +187,10 @@ def _gates(spec: RolloutSpec, verdict: Verdict) -> RenderableType:
     return drawn
 
 
-def _closing(status: Status) -> RenderableType:
+def _closing(status: Status, address: Address) -> RenderableType:
     drawn = pairs()
     if status.rollout and status.rollout.state.reason:
         drawn.add_row("why", status.rollout.state.reason)
-    for number, line in enumerate(next_commands(status)):
+    for number, line in enumerate(next_commands(status, address)):
         drawn.add_row("" if number else "next", line)
     return drawn

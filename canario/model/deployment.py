@@ -86,7 +86,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
-    """One server process."""
+    """One server: a process on this machine, a pod in a cluster."""
 
     version: str
     slot: int
@@ -94,10 +94,14 @@ class ServerStatus:
     stage: str
     """cold, ready, leaving or stopping."""
     pid: int | None
+    """Local: its process."""
     http_port: int
     grpc_port: int
     restarts: int = 0
     failure: str = ""
+    """Why it is not ready, in words."""
+    pod: str = ""
+    """Kubernetes: its pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +131,7 @@ class Status:
     url: str
     stable: str
     is_supervised: bool
-    """Whether a supervisor runs; without one the last split goes on, and nothing is decided."""
+    """Whether a supervisor, or a controller, runs; without one the last split goes on, and nothing is decided."""
     supervisor_pid: int | None = None
     heartbeat_age_seconds: float | None = None
     last_error: str = ""
@@ -142,3 +146,11 @@ class Status:
     verdict: Verdict | None = None
     past: tuple[PastRollout, ...] = ()
     """The last rollouts, oldest first."""
+    namespace: str = ""
+    """Kubernetes: where the model is."""
+    lease: str = ""
+    """Kubernetes: what the controller that steers it holds, such as `canario/canario-controller`."""
+    spec_version: str = ""
+    """Kubernetes: the version that the resource's spec asks for, also when another one answers."""
+    notices: Mapping[str, str] = field(default_factory=dict)
+    """Kubernetes: by condition that does not hold: why, and what to do."""

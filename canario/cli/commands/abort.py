@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import click
 
+from canario.cli.addressing import address_options
 from canario.cli.asking import ask, reason_option
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
+from canario.model.address import Address
 from canario.model.evidence import CommandKind
 
+EXAMPLES = [
+    "canario abort fraud --reason 'looking at the logs'",
+    "canario abort fraud --on kubernetes --namespace models",
+]
 
-@click.command(
-    "abort", cls=Documented, examples=["canario abort fraud", "canario abort fraud --reason 'looking at the logs'"]
-)
+
+@click.command("abort", cls=Documented, examples=EXAMPLES)
 @running_argument
 @reason_option
-def command(model: str, reason: str) -> None:
+@address_options
+def command(*, model: str, reason: str, address: Address) -> None:
     """Go back to stable at once; this ends the rollout."""
-    ask(model, CommandKind.ABORT, "go back to stable", reason=reason)
+    ask(address, model, CommandKind.ABORT, "go back to stable", reason=reason)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from canario.cli.addressing import address_options
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
 from canario.cli.printing import Output, output_option, print_document
+from canario.model.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +20,16 @@ if TYPE_CHECKING:
     from canario.model.journal import JournalEntry
 
 
-@click.command("explain", cls=Documented, examples=["canario explain fraud", "canario explain fraud fraud-0002"])
+@click.command(
+    "explain",
+    cls=Documented,
+    examples=["canario explain fraud fraud-0002", "canario explain fraud --on kubernetes -n models"],
+)
 @running_argument
 @click.argument("rollout", default="")
 @output_option
-def command(model: str, rollout: str, output: Output) -> None:
+@address_options
+def command(*, model: str, rollout: str, output: Output, address: Address) -> None:
     """Tell why a rollout went as it did.
 
     ROLLOUT is a name that `canario history` shows; the last one when it is left out.
@@ -32,13 +39,12 @@ def command(model: str, rollout: str, output: Output) -> None:
     from canario.cli.platforms import platform_of
     from canario.errors import NotFound
 
-    platform = platform_of(model)
+    platform = platform_of(address, model)
     every = list(platform.journal())
     names = list(dict.fromkeys(each.state.rollout for each in every))
     if not names:
-        raise NotFound(
-            f"{platform.model} has had no rollout yet", hint=f"`canario rollout {platform.model}:TAG` begins one"
-        )
+        line = platform.address.command(f"rollout {platform.model}:TAG")
+        raise NotFound(f"{platform.model} has had no rollout yet", hint=f"`{line}` begins one")
     name = rollout or names[-1]
     told = [each for each in every if each.state.rollout == name]
     if not told:

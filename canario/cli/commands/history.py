@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from canario.cli.addressing import address_options
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
 from canario.cli.printing import Output, output_option, print_document, say
+from canario.model.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,21 +20,27 @@ if TYPE_CHECKING:
     from canario.model.deployment import PastRollout
 
 
-@click.command("history", cls=Documented, examples=["canario history fraud", "canario history --output json"])
+@click.command(
+    "history", cls=Documented, examples=["canario history fraud", "canario history fraud --on kubernetes -n models"]
+)
 @running_argument
 @output_option
-def command(model: str, output: Output) -> None:
+@address_options
+def command(*, model: str, output: Output, address: Address) -> None:
     """List the rollouts that have ended, newest first."""
     from canario.cli.platforms import platform_of
 
-    status = platform_of(model).status()
+    platform = platform_of(address, model)
+    status = platform.status()
     past = status.past[::-1]
     if past or output == "json":
         print_document(output, past, lambda: _table(past))
     if status.rollout:
-        say(f"{status.rollout.state.rollout} is under way: `canario status {status.model}`")
+        say(f"{status.rollout.state.rollout} is under way: `{platform.address.command(f'status {status.model}')}`")
     elif not past:
-        say(f"{status.model} has had no rollout yet; `canario rollout {status.model}:TAG` begins one")
+        say(
+            f"{status.model} has had no rollout yet; `{platform.address.command(f'rollout {status.model}:TAG')}` begins one"
+        )
 
 
 def _table(past: Sequence[PastRollout]) -> Table:

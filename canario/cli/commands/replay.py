@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from canario.cli.addressing import address_options
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
 from canario.cli.printing import Output, output_option, print_document
+from canario.model.address import Address
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,10 +31,15 @@ class Replayed:
     """Where a decision came out differently; empty when all are the same."""
 
 
-@click.command("replay", cls=Documented, examples=["canario replay fraud", "canario replay ./0000000001.jsonl"])
+@click.command(
+    "replay",
+    cls=Documented,
+    examples=["canario replay fraud --on kubernetes -n models", "canario replay ./0000000001.jsonl"],
+)
 @running_argument
 @output_option
-def command(model: str, output: Output) -> None:
+@address_options
+def command(*, model: str, output: Output, address: Address) -> None:
     """Take every recorded decision again, offline.
 
     Says that each comes out the same; exit code 1 if one differs. MODEL is a model's name, or the path of a journal's file or folder.
@@ -43,7 +50,7 @@ def command(model: str, output: Output) -> None:
     from canario.rollout.replay import replay
 
     is_path = "/" in model or model.endswith(".jsonl")
-    recorded = list(read_journal(Path(model)) if is_path else platform_of(model).journal())
+    recorded = list(read_journal(Path(model)) if is_path else platform_of(address, model).journal())
     again = Replayed(
         decisions=len(recorded),
         rollouts=tuple(dict.fromkeys(decision.state.rollout for decision in recorded)),

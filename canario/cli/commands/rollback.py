@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import click
 
+from canario.cli.addressing import address_options
 from canario.cli.asking import reason_option
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
 from canario.cli.printing import Output, output_option, print_document, say
+from canario.model.address import Address
+from canario.model.deployment import Status
+from canario.model.rollout import Phase
 
 
-@click.command("rollback", cls=Documented, examples=["canario rollback fraud", "canario rollback fraud v1"])
+@click.command(
+    "rollback",
+    cls=Documented,
+    examples=["canario rollback fraud v1", "canario rollback fraud --on kubernetes -n models"],
+)
 @running_argument
 @click.argument("version", default="")
 @reason_option
 @click.option("--wait", is_flag=True, help="Return when it has ended.")
 @output_option
-def command(*, model: str, version: str, reason: str, wait: bool, output: Output) -> None:
+@address_options
+def command(*, model: str, version: str, reason: str, wait: bool, output: Output, address: Address) -> None:
     """Go back to the version before, or to any other.
 
     Ends the rollout under way, or else begins one back, which no gate holds. VERSION is a tag, such as v1;
@@ -27,16 +36,32 @@ def command(*, model: str, version: str, reason: str, wait: bool, output: Output
     from canario.cli.progress import working
 
     named, _, tag = model.partition(":")
-    platform = platform_of(named)
+    platform = platform_of(address, named)
     under_way = platform.status().rollout
     with working(f"rolling {platform.model} back") as tell:
         rollout = platform.rollback(version.rpartition(":")[2] or tag, actor=actor(), reason=reason, progress=tell)
+    status = platform.status()
     if not wait:
-        print_document(output, platform.status(), lambda: f"{rollout} goes back")
-        say(f"next: `canario watch {platform.model}` follows it")
+        print_document(output, status, lambda: f"{rollout} goes back")
+        say(f"next: `{platform.address.command(f'watch {platform.model}')}` follows it")
+        _tell_of_the_spec(status)
         return
     past = follow(platform, rollout, output)
+    _tell_of_the_spec(platform.status())
     if (
         under_way is None
     ):  # otherwise it is the abandoned rollout that was followed, and being thrown back is its good end
-        conclude(platform.model, past)
+        conclude(platform, past)
+
+
+def _tell_of_the_spec(status: Status) -> None:
+    """In a cluster a resource may go on asking for the version that was just left; that it changes nothing is good to know."""
+    going_to = status.stable
+    if status.rollout and status.rollout.state.phase is not Phase.RETURNING:
+        going_to = status.rollout.state.candidate
+    if status.spec_version in ("", going_to):
+        return
+    say(
+        f"the spec of modeldeployment/{status.model} still asks for {status.spec_version}: applying it again changes nothing; "
+        "another version in it begins a rollout"
+    )

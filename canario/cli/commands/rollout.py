@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from canario.cli.addressing import address_options
 from canario.cli.documented import Documented
 from canario.cli.naming import version_argument
-from canario.cli.plans import PlanFlags, plan_options
+from canario.cli.plans import PlanFlags, cluster_plan, plan_for, plan_options
 from canario.cli.printing import Output, output_option, print_document, say
+from canario.errors import UsageError
+from canario.model.address import Address, PlatformKind
+
+if TYPE_CHECKING:
+    from canario.model.rollout import RolloutSpec
+    from canario.ports.platform import Progress, Telling
 
 EXAMPLES = [
     "canario rollout fraud:v2",
     "canario rollout fraud:v2 --steps 5,25,100 --minimum-requests 500 --wait",
     "canario rollout fraud:v2 --strategy shadow --dry-run",
     "canario rollout fraud:v2 --plan careful.yaml --approve-each-step",
+    "canario rollout fraud:v2 --on kubernetes -n models --image registry.example/fraud:v2",
 ]
 
 
@@ -21,38 +31,98 @@ EXAMPLES = [
 @version_argument
 @plan_options
 @click.option(
+    "--image", default="", metavar="IMAGE", help="In a cluster: the version's image; see above for the usual."
+)
+@click.option(
     "--wait", is_flag=True, help="Follow it to its end, as `canario watch` does; exit code 3 when it was judged bad."
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and prove it; start nothing.")
 @output_option
-def command(*, version: str, flags: PlanFlags, wait: bool, dry_run: bool, output: Output) -> None:
+@address_options
+def command(
+    *, version: str, flags: PlanFlags, image: str, wait: bool, dry_run: bool, output: Output, address: Address
+) -> None:
     """Put a version on trial, judged step by step.
 
     It is promoted, or thrown back, on evidence; without traffic it holds.
 
     The plan is bentos/MODEL/rollout.yaml, changed by the flags; without that file, the strategy's default.
+
+    In a cluster the plan is the resource's own, changed by the flags, and the version is an image: the one it was served
+    from before, or else the resource's with the version as its tag.
     """
     from canario.adapters.documents import to_yaml
-    from canario.adapters.versions import find_version
-    from canario.cli.plans import plan_for
+    from canario.cli.following import conclude, follow
     from canario.cli.progress import working
 
-    candidate = find_version(version)
-    name = candidate.record.name
-    plan = plan_for(name.model, flags)
+    if image and address.on is PlatformKind.LOCAL:
+        raise UsageError("--image is for clusters", at="--image", hint="add --on kubernetes, or leave it out")
+    trial = (
+        _LocalTrial(version, flags)
+        if address.on is PlatformKind.LOCAL
+        else _ClusterTrial(address, version, image, flags)
+    )
     if dry_run:
-        print_document(output, plan, lambda: to_yaml(plan).rstrip())
+        print_document(output, trial.plan, lambda: to_yaml(trial.plan).rstrip())
         say("this plan can be honoured; nothing was started")
         return
-    from canario.cli.following import conclude, follow
-    from canario.cli.platforms import platform_of
-
-    platform = platform_of(name.model)
-    with working(f"starting the rollout of {name}") as tell:
-        rollout = platform.start_rollout(plan, candidate, tell)
+    with working(f"starting the rollout of {trial.name}") as tell:
+        platform, rollout = trial.start(tell)
     if wait:
-        conclude(name.model, follow(platform, rollout, output))
+        conclude(platform, follow(platform, rollout, output))
         return
     status = platform.status()
-    print_document(output, status, lambda: f"{rollout} is under way: {name} by {plan.strategy}")
-    say(f"next: `canario watch {name.model}` follows it, `canario status {name.model}` shows it")
+    print_document(output, status, lambda: f"{rollout} is under way: {trial.name} by {trial.plan.strategy}")
+    watch, show = (platform.address.command(f"{verb} {platform.model}") for verb in ("watch", "status"))
+    say(f"next: `{watch}` follows it, `{show}` shows it")
+
+
+class _LocalTrial:
+    """A stored version, tried on this machine."""
+
+    def __init__(self, version: str, flags: PlanFlags) -> None:
+        from canario.adapters.versions import find_version
+
+        self._candidate = find_version(version)
+        self.name = str(self._candidate.record.name)
+        self._model = self._candidate.record.name.model
+        self.plan: RolloutSpec = plan_for(self._model, flags)
+
+    def start(self, tell: Progress) -> tuple[Telling, str]:
+        """Begin the rollout; where it is told of, and its name."""
+        from canario.cli.platforms import local_platform
+
+        platform = local_platform(self._model)
+        return platform, platform.start_rollout(self.plan, self._candidate, tell)
+
+
+class _ClusterTrial:
+    """An image, tried in a cluster; that this machine has the version is not needed."""
+
+    def __init__(self, address: Address, version: str, image: str, flags: PlanFlags) -> None:
+        from canario.cli.platforms import cluster_platform
+        from canario.platforms.kubernetes.resource import plan_of, tag_of
+
+        model, _, tag = version.partition(":")
+        self._version = tag or tag_of(image)
+        self.name = f"{model}:{self._version}"
+        self._platform = cluster_platform(address, model)
+        if not self._version:
+            line = self._platform.address.command(f"rollout {model}:TAG")
+            raise UsageError(f"{version} does not say which version", at="VERSION", hint=f"name it: `{line}`")
+        own = plan_of(self._platform.spec())
+        source = f"modeldeployment/{model}"
+        self._flags_plan = cluster_plan(own, source, flags)
+        self.plan: RolloutSpec = self._flags_plan or own
+        self._image = image
+
+    def start(self, tell: Progress) -> tuple[Telling, str]:
+        """Begin the rollout; where it is told of, and its name."""
+        from canario.cli.platforms import actor
+
+        image = self._image
+        if not image:
+            image, why = self._platform.image_for(self._version)
+            tell(f"image {image}, {why}")
+        rollout = self._platform.start_rollout(self._flags_plan, self._version, image, actor=actor(), progress=tell)
+        return self._platform, rollout

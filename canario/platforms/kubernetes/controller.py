@@ -12,8 +12,8 @@ from canario.platforms.kubernetes.cache import Cache
 from canario.platforms.kubernetes.events import Teller
 from canario.platforms.kubernetes.leadership import Leadership
 from canario.platforms.kubernetes.loop import ModelLoop
+from canario.platforms.kubernetes.naming import LEASE_NAME
 
-LEASE_NAME = "canario-controller"
 LOOK_SECONDS = 0.5
 """How often new ModelDeployments are looked for."""
 

@@ -15,6 +15,9 @@ NUDGE_ANNOTATION = f"{GROUP}/nudge"
 """On router pods: which configuration was last written. Its change makes the kubelet look at the mounted one at once."""
 EPOCH_ANNOTATION = f"{GROUP}/epoch"
 """On what only the leader may write: the leader's fencing token."""
+CONTROLLER_ANNOTATION = f"{GROUP}/controller"
+"""On the state: the namespace of the controller that wrote it last, where its lease is found."""
+LEASE_NAME = "canario-controller"
 
 SERVER, ROUTER, STATE = "server", "router", "state"
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from canario.adapters.kubernetes_api import Object
-from canario.platforms.kubernetes.naming import ROUTER, SERVER, VERSION_LABEL, is_component
+from canario.model.deployment import ServerStatus
+from canario.platforms.kubernetes.naming import GRPC_PORT, REST_PORT, ROUTER, SERVER, VERSION_LABEL, is_component
 
 HOPELESS = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
 """Reasons that the kubelet gives only once it has tried, and that time does not mend."""
@@ -61,6 +62,29 @@ def messages(pods: Iterable[Object], deployments: Iterable[Object]) -> dict[str,
             if words:
                 told.setdefault(pod["metadata"]["labels"][VERSION_LABEL], words)
     return told
+
+
+def servers(pods: Iterable[Object]) -> list[ServerStatus]:
+    """Each server as people see it, the oldest of its version first."""
+    found: list[ServerStatus] = []
+    for pod in sorted(pods, key=lambda each: (each["metadata"].get("creationTimestamp", ""), each["metadata"]["name"])):
+        if not is_component(pod, SERVER) or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            continue
+        version, is_ready = pod["metadata"]["labels"][VERSION_LABEL], _is_ready(pod)
+        found.append(
+            ServerStatus(
+                version=version,
+                slot=sum(each.version == version for each in found),
+                stage="leaving" if _leaves(pod) else "ready" if is_ready else "cold",
+                pid=None,
+                http_port=REST_PORT,
+                grpc_port=GRPC_PORT,
+                restarts=sum(container.get("restartCount", 0) for container in _containers(pod)),
+                failure="" if is_ready or _leaves(pod) else _hopeless(pod) or _waiting(pod) or _unscheduled(pod),
+                pod=pod["metadata"]["name"],
+            )
+        )
+    return found
 
 
 def routers(pods: Iterable[Object]) -> list[RouterPod]:

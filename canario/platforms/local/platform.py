@@ -13,6 +13,7 @@ import msgspec
 
 from canario.adapters.versions import StoredVersion, find_version
 from canario.errors import Conflict, IntegrityError, NotFound, Unavailable
+from canario.model.address import Address
 from canario.model.deployment import Deployment, Status
 from canario.model.evidence import CommandKind
 from canario.model.journal import JournalEntry
@@ -68,6 +69,7 @@ class LocalPlatform:
 
     def __init__(self, model: str) -> None:
         self.model = model
+        self.address = Address()
         self._files = PlatformFiles.of(model)
 
     def up(
@@ -125,9 +127,9 @@ class LocalPlatform:
             raise Unavailable(f"the rollout of {name} has ended already", hint=f"`canario history {self.model}`")
         return after.rollout.state.rollout
 
-    def send(self, kind: CommandKind, *, whole: bool = False, actor: str = "", reason: str = "") -> int:
-        """Give the running rollout a command; its number, once it has been taken. Raises Conflict when there is no rollout."""
-        return self._ask(Wish(kind=kind, whole=whole, actor=actor, reason=reason)).last_request
+    def send(self, kind: CommandKind, *, whole: bool = False, actor: str = "", reason: str = "") -> None:
+        """Give the running rollout a command; returns once it has been taken. Raises Conflict when there is no rollout."""
+        self._ask(Wish(kind=kind, whole=whole, actor=actor, reason=reason))
 
     def rollback(self, version: str = "", *, actor: str = "", reason: str = "", progress: Progress = _silent) -> str:
         """Undo: abort the rollout under way, its watch included, or else begin one back to a version; the rollout's name.
