@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from canario.platforms.kubernetes.naming import LEASE_NAME
 from tests.helm.charts import ALL_OF_THE_CONTROLLER, Helm, Object, find, names, pod_specs
 
 READ = ["get", "list", "watch"]
@@ -50,8 +51,8 @@ def arguments_of(rendered: list[Object]) -> dict[str, Any]:
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
-def test_it_installs_seven_objects(helm: Helm) -> None:
-    """By default there is the resource, the controller, an identity and its rights, and nothing else."""
+def test_it_installs_eight_objects(helm: Helm) -> None:
+    """By default there is the resource, the controller, its lease, an identity and its rights, and nothing else."""
     assert names(controller(helm)) == {
         ("CustomResourceDefinition", "modeldeployments.canario.dev"),
         ("ServiceAccount", "canario"),
@@ -60,6 +61,7 @@ def test_it_installs_seven_objects(helm: Helm) -> None:
         ("Role", "canario-leader"),
         ("RoleBinding", "canario-leader"),
         ("Deployment", "canario"),
+        ("Lease", LEASE_NAME),
     }
 
 
@@ -114,6 +116,11 @@ def test_several_controllers_are_drained_one_at_a_time(helm: Helm) -> None:
     rendered = controller(helm, "--set", "replicas=2")
     assert find(rendered, "PodDisruptionBudget", "canario")["spec"]["maxUnavailable"] == 1
     assert "PodDisruptionBudget" not in {one["kind"] for one in controller(helm)}
+
+
+def test_the_lease_is_the_controllers_to_fill(helm: Helm) -> None:
+    """The lease goes with the release, and an upgrade in the middle of a term ends no term."""
+    assert "spec" not in find(controller(helm), "Lease", LEASE_NAME)
 
 
 def test_its_probes_and_placing_are_those_of_the_values(helm: Helm) -> None:
