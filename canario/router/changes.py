@@ -102,7 +102,7 @@ def files(wanted: Configuration, on_disk: Mapping[str, bytes], readings: Sequenc
     else:
         is_warm = (
             is_current
-            and wanted.clusters.keys() <= now.clusters.keys()
+            and wanted.clusters.keys() <= now.clusters.keys()  # not only left over from before
             and all(reading is not None and wanted.clusters.keys() <= reading.active_clusters for reading in readings)
         )
         is_safe = is_same or is_warm or clusters_in(wanted.routes) <= clusters_in(now.routes)
