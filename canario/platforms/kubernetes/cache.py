@@ -21,7 +21,7 @@ from canario.adapters.kubernetes_api import (
     Resource,
     TooOld,
 )
-from canario.errors import CanarioError, Unavailable
+from canario.errors import CanarioError
 from canario.platforms.kubernetes.naming import MODEL_LABEL
 
 LONGEST_DELAY_SECONDS = 5.0
@@ -74,7 +74,7 @@ class Mirror:
             return self._objects.get(name)
 
     def _follow(self, ending: threading.Event) -> None:
-        delay, version = 0.1, ""
+        delay, version, told = 0.1, "", ""
         while not ending.is_set():
             try:
                 if not version:
@@ -84,8 +84,9 @@ class Mirror:
             except TooOld:
                 version = ""
             except CanarioError as lost:
-                if not isinstance(lost, Unavailable):
-                    _log.warning("%s cannot be watched: %s", self._resource.plural, lost)
+                if str(lost) != told:
+                    told = str(lost)
+                    _log.warning("%s cannot be watched now: %s", self._resource.plural, lost)
                 version = ""
                 ending.wait(delay)
                 delay = min(2 * delay, LONGEST_DELAY_SECONDS)

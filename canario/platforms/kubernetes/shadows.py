@@ -64,6 +64,7 @@ class Shadows:
         name = f"{self._prefix}{rollout}"
         self._forget_others(name)
         joiner: Joiner | None = None
+        told = ""
         with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
             while not ending.wait(FETCH_SECONDS):
                 try:
@@ -73,7 +74,9 @@ class Shadows:
                         _fetch(client, f"http://{address}:{SERVER_OPERATOR_PORT}", pod, predictions_folder(name))
                     found: Comparison | None = joiner.comparison(stable, candidate) if joiner else None
                 except (CanarioError, httpx.HTTPError, msgspec.MsgspecError, OSError) as lost:
-                    _log.warning("the copies of %s cannot be compared now: %s", rollout, lost)
+                    if str(lost) != told:
+                        told = str(lost)
+                        _log.warning("the copies of %s cannot be compared now: %s", rollout, lost)
                     found = None
                 if not ending.is_set():
                     self._comparison = found
