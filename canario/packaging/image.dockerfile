@@ -18,12 +18,13 @@ RUN --mount=type=secret,id=certificates --mount=type=secret,id=pip \
 FROM libraries AS version
 COPY src/ /srv/model/
 RUN /opt/canario/bin/python -m compileall -q --invalidation-mode unchecked-hash /srv/model/canario \
-    && mkdir -m 1777 /var/lib/canario
+    && mkdir /srv/home && mkdir -m 1777 /srv/home/canario
 
 FROM libraries
-COPY --from=version --chown=65532:65532 /var/lib/canario /var/lib/canario
+COPY --from=version /srv/home/ /var/lib/
 COPY --from=version /srv/model /srv/model
-ENV CANARIO_HOME=/var/lib/canario PYTHONPATH=/srv/model PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1 ORT_DISABLE_TELEMETRY=1
+ENV CANARIO_HOME=/var/lib/canario PYTHONPATH=/srv/model PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 ORT_DISABLE_TELEMETRY=1
 WORKDIR /srv/model
 USER 65532:65532
 EXPOSE 3000 3001 3002
