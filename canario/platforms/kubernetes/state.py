@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from canario.adapters.kubernetes_api import CONFIG_MAPS, KubernetesApi, Object
-from canario.errors import Conflict, IntegrityError, Unavailable
+from canario.errors import Conflict, IntegrityError, NotFound, Unavailable
 from canario.model.deployment import Deployment
 from canario.model.journal import JournalEntry
 from canario.platforms.kubernetes.naming import (
@@ -84,14 +84,14 @@ class StateStore:
             )
         self._version = stored["metadata"]["resourceVersion"]
         annotations = stored["metadata"].get("annotations") or {}
-        self.epoch = int(annotations.get(EPOCH_ANNOTATION, -1))
         self.controller_namespace = annotations.get(CONTROLLER_ANNOTATION, self._namespace)
         data = stored.get("data") or {}
         self._lines = tuple(data.get(JOURNAL_KEY, "").encode().splitlines())
-        self.next_number = _number(self._lines[-1]) + 1 if self._lines else self._last_sealed() + 1
         try:
-            return msgspec.json.decode(data.get(RECORD_KEY, ""), type=Record)
-        except msgspec.DecodeError as broken:
+            self.epoch = int(annotations.get(EPOCH_ANNOTATION, -1))
+            self.next_number = _number(self._lines[-1]) + 1 if self._lines else self._last_sealed() + 1
+            return msgspec.json.decode(data.get(RECORD_KEY) or "", type=Record)
+        except (msgspec.DecodeError, ValueError) as broken:
             raise IntegrityError(
                 f"the state of {self._model} is not what was written: {broken}",
                 at=f"configmap/{state_object(self._model)}",
@@ -104,8 +104,7 @@ class StateStore:
         if entry is not None:
             line = msgspec.json.encode(entry)
             if lines and sum(map(len, lines)) + len(line) > LONGEST_PART_BYTES:
-                self._seal(lines, resource)
-                lines = ()
+                lines = self._seal(lines, resource)
             lines = (*lines, line)
         annotations = {EPOCH_ANNOTATION: str(epoch), CONTROLLER_ANNOTATION: self._api.namespace}
         content: Object = {
@@ -116,13 +115,17 @@ class StateStore:
         }
         if self._version:
             content["metadata"]["resourceVersion"] = self._version
-            stored = self._api.replace(CONFIG_MAPS, content, self._namespace)
+            try:
+                stored = self._api.replace(CONFIG_MAPS, content, self._namespace)
+            except NotFound as removed:
+                raise Conflict(f"somebody has removed the state of {self._model}", at=removed.at) from removed
         else:
             stored = self._api.create(CONFIG_MAPS, content, self._namespace)
         self._version, self._lines, self.epoch = stored["metadata"]["resourceVersion"], lines, epoch
         self.next_number += entry is not None
 
-    def _seal(self, lines: Sequence[bytes], resource: Object) -> None:
+    def _seal(self, lines: Sequence[bytes], resource: Object) -> tuple[bytes, ...]:
+        """Put a part into an object of its own; what is left over, if a late writer had sealed only its beginning."""
         name = journal_object(self._model, _number(lines[0]))
         content: Object = {
             "apiVersion": "v1",
@@ -134,9 +137,14 @@ class StateStore:
         try:
             self._api.create(CONFIG_MAPS, content, self._namespace)
         except Conflict:
-            return  # a writer that died after this step has sealed the same part
+            sealed = self._api.get(CONFIG_MAPS, name, self._namespace)
+            if sealed is None:
+                raise
+            last = _number(sealed["data"][JOURNAL_KEY].encode().splitlines()[-1])
+            return tuple(line for line in lines if _number(line) > last)
         for oldest in sealed_parts(self._api, self._namespace, self._model)[:-KEPT_PARTS]:
             self._api.delete(CONFIG_MAPS, oldest["metadata"]["name"], namespace=self._namespace)
+        return ()
 
     def _metadata(self, name: str, resource: Object, annotations: Mapping[str, str]) -> Object:
         return {
