@@ -60,7 +60,10 @@ NOTES = {
 }
 """What `canario --help` says besides the commands."""
 
-PLUGIN_SECTIONS = {section: SECTIONS[section] for section in ("Rollouts", "Records")}
+PLUGIN_SECTIONS = {
+    "Rollouts": tuple(name for name in SECTIONS["Rollouts"] if name not in ("up", "down")),
+    "Records": SECTIONS["Records"],
+}
 """What makes sense in a cluster."""
 
 PLUGIN_NOTES = {
@@ -111,7 +114,7 @@ class Commands(click.Group):
         near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
         guess = f"; did you mean `{program_of(ctx).name} {near[0]}`?" if near else ""
         if program_of(ctx).is_plugin and any(args[0] in names for names in SECTIONS.values()):
-            guess = f"; `canario {args[0]}` does it on this machine"
+            guess = f" here; `canario {args[0]}` is for this machine"
         raise click.UsageError(f"there is no command {args[0]!r}{guess}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from canario.model.address import KUBECTL_PROGRAM, PROGRAM
+from canario.model.address import KUBECTL_PROGRAM, PROGRAM, PlatformKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,9 @@ class Program:
 
     def written(self, line: str) -> str:
         """A line that begins with `canario` as this program's users type it."""
-        return line.replace(PROGRAM, self.name, 1) if line.startswith(PROGRAM) else line
+        if not self.is_plugin:
+            return line
+        return line.replace(PROGRAM, self.name, 1).replace(f" --on {PlatformKind.KUBERNETES}", "")
 
 
 def program_of(context: click.Context) -> Program:

@@ -18,6 +18,7 @@ from canario.model.journal import JournalEntry
 from canario.model.rollout import Gate, GateKind, Phase, RolloutSpec, RolloutState, Step, StrategyKind
 from canario.model.split import Split
 from canario.model.verdict import Answer, GateVerdict, Method, Verdict
+from canario.platforms.local.platform import LocalPlatform
 
 NOW = 1_700_000_000.0
 SPEC = RolloutSpec(
@@ -225,9 +226,9 @@ def _without_codes(text: str) -> str:
 def test_only_a_judgement_ends_with_3(reason: str, error: type[CanarioError]) -> None:
     """A version that the judge threw back is exit code 3, one that a person took back is 1."""
     with pytest.raises(CanarioError) as raised:
-        conclude("fraud", replace(PAST, phase=Phase.ROLLED_BACK, reason=reason))
+        conclude(LocalPlatform("fraud"), replace(PAST, phase=Phase.ROLLED_BACK, reason=reason))
     assert type(raised.value) is error
-    conclude("fraud", PAST)
+    conclude(LocalPlatform("fraud"), PAST)
 
 
 @pytest.mark.parametrize(

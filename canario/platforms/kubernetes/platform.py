@@ -185,10 +185,10 @@ class KubernetesPlatform:
     def _resource(self) -> Object:
         resource = self._api.get(MODEL_DEPLOYMENTS, self.model, self._namespace)
         if resource is None:
+            known = ", ".join(models_in(self._api, self._namespace)) or "none"
             raise NotFound(
-                f"there is no ModelDeployment {self.model} in namespace {self._namespace}",
-                at=f"{MODEL_DEPLOYMENTS.plural}.canario.dev/{self.model}",
-                hint=f"`{self.address.command('status')}` shows which there are; "
+                f"there is no ModelDeployment {self.model} in namespace {self._namespace}; there: {known}",
+                hint=f"`{self.address.command('status')}` shows them; "
                 f"`{self.address.helm(f'install {self.model} helm/model --set image=IMAGE')}` makes one",
             )
         return resource
