@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -43,6 +44,8 @@ class Tally:
     failed: int = 0
     late_starts: int = 0
     """Requests that started late because too many were in flight."""
+    sent_again: int = 0
+    """Requests that went out a second time because their connection broke."""
     by_protocol: Counter[str] = field(default_factory=Counter)
     by_version: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -82,14 +85,19 @@ class Traffic:
         rows: Sequence[Mapping[str, Value]],
         requests_per_second: float,
         headers: Mapping[str, str] | None = None,
+        sends_again: bool = False,
     ) -> None:
-        """`target` is `host:port` of the router, or of a server for REST alone when `requests_per_second` suits it."""
+        """`target` is `host:port` of the router, or of a server for REST alone when `requests_per_second` suits it.
+
+        With `sends_again` a request whose connection breaks goes out once more, as from any client behind a load balancer.
+        """
         self.tally = Tally()
         self._target, self._model, self._card = target, model, card
         self._rest = [dict(row) for row in rows]
         self._grpc = [infer_request(model, card, row) for row in rows]
         self._interval_seconds = 1.0 / requests_per_second
         self._headers = dict(headers or {})
+        self._sends_again = sends_again
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="traffic", daemon=True)
 
@@ -148,8 +156,15 @@ class Traffic:
 
     async def _ask_rest(self, client: httpx.AsyncClient, place: int) -> None:
         started = asyncio.get_running_loop().time()
+        send = partial(client.post, "/predict", json={"rows": [self._rest[place]]}, headers=self._headers)
         try:
-            response = await client.post("/predict", json={"rows": [self._rest[place]]}, headers=self._headers)
+            try:
+                response = await send()
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if not self._sends_again:
+                    raise
+                self.tally.sent_again += 1
+                response = await send()
         except httpx.HTTPError as error:
             self._count("REST", started, failure=f"REST {type(error).__name__}: {error}"[:200])
             return
@@ -162,10 +177,15 @@ class Traffic:
 
     async def _ask_grpc(self, call: Call, place: int) -> None:
         started = asyncio.get_running_loop().time()
+        send = partial(call, self._grpc[place], timeout=LONGEST_WAIT_SECONDS, metadata=tuple(self._headers.items()))
         try:
-            response = await call(
-                self._grpc[place], timeout=LONGEST_WAIT_SECONDS, metadata=tuple(self._headers.items())
-            )
+            try:
+                response = await send()
+            except grpc.aio.AioRpcError as error:
+                if not self._sends_again or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                self.tally.sent_again += 1
+                response = await send()
         except grpc.aio.AioRpcError as error:
             self._count("gRPC", started, failure=f"gRPC {error.code().name}: {error.details()}"[:200])
             return
