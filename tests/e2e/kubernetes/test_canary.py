@@ -1,0 +1,97 @@
+"""A canary on a real cluster, from install to rollback, with clients that send all the while and pods that die under them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from canario.model.rollout import Phase
+from tests.e2e.kubernetes.controller import Controller
+from tests.e2e.kubernetes.model import Model
+from tests.e2e.kubernetes.plans import canary, held
+
+
+def test_a_good_version_rises_and_is_promoted_while_pods_are_deleted(v1_answers: Model, controller: Controller) -> None:
+    """`helm upgrade` with another image is all that a release takes; clients notice nothing of it, nor of pods that go."""
+    model, good = v1_answers, v1_answers.fresh("v2")
+    with model.traffic():
+        model.upgrade(good, canary(minimum_requests=150))
+        model.wait_for(Phase.STEPPING, weight=10)
+        model.killer.delete(model.killer.pods(component="router")[0])
+        controller.delete()
+        model.wait_for(Phase.STEPPING, weight=50)
+        model.killer.delete(model.killer.pods(component="server", version="v1")[0])
+        model.killer.delete(model.killer.pods(component="server", version=good)[0])
+        end = model.the_end(good)
+    assert end["phase"] == Phase.PROMOTED
+    status = model.status()
+    assert (status["stable"], status["split"]["actual"]["weightPercent"]) == (good, 0)
+    weights = [entry.after.asked.weight_percent for entry in model.assert_whole_journal() if entry.after.asked]
+    assert set(weights) >= {10, 50, 100}
+
+
+@pytest.mark.parametrize("version", ["v4", "v3"])
+def test_a_version_that_fails_is_rolled_back_while_servers_are_killed(v1_answers: Model, version: str) -> None:
+    """A version that fails all or 5 % is thrown back, and the routers answer its failures from stable: nobody sees one."""
+    model = v1_answers
+    with model.traffic():
+        model.upgrade(version, canary(minimum_requests=1000, gates=[{"kind": "errors", "marginPercent": 1}]))
+        model.wait_for(Phase.STEPPING, weight=10)
+        model.killer.kill(model.killer.pods(component="server", version="v1")[0])
+        end = model.the_end(version)
+    assert end["phase"] == Phase.ROLLED_BACK
+    assert "errors" in end["reason"]
+    assert model.status()["stable"] == "v1"
+    assert not model.killer.pods(component="server", version=version)
+    accepted = model.condition("Accepted")
+    assert (accepted["status"], accepted["reason"]) == ("False", "RolledBack")
+    model.assert_whole_journal()
+
+
+def test_rollback_by_command_brings_an_earlier_version_back(v1_answers: Model) -> None:
+    """`canario rollback` goes back to a version that is kept, in seconds, and a later `helm upgrade` of the old spec does not undo it."""
+    model, good = v1_answers, v1_answers.fresh("v2")
+    with model.traffic():
+        model.upgrade(good, canary())
+        assert model.the_end(good)["phase"] == Phase.PROMOTED
+        past = model.ended()
+        canario(model, "rollback", model.name, "v1", "--reason", "somebody called")
+        end = model.the_end("v1", after=past)
+        assert (end["phase"], model.status()["stable"]) == (Phase.PROMOTED, "v1")
+        model.upgrade(good, canary())
+        model.wait_observed()
+        accepted = model.condition("Accepted")
+    assert (accepted["status"], accepted["reason"]) == ("False", "HeldByHand")
+    assert good in accepted["message"]
+    assert model.status()["stable"] == "v1"
+    assert "rollout" not in model.status()
+
+
+def test_a_person_holds_and_goes_on_and_ends_a_canary(v1_answers: Model) -> None:
+    """Pause, resume, promote and abort do what they say, once, and say why not when they cannot."""
+    model, good = v1_answers, v1_answers.fresh("v2")
+    with model.traffic():
+        model.upgrade(good, held())
+        model.wait_for(Phase.STEPPING, weight=10)
+        assert model.answer_to(model.wish("pause")) == ""
+        model.wait_for(Phase.PAUSED)
+        assert model.answer_to(model.wish("resume")) == ""
+        model.wait_for(Phase.STEPPING)
+        assert model.answer_to(model.wish("abort", reason="enough seen")) == ""
+        end = model.the_end(good)
+    assert end["phase"] == Phase.ROLLED_BACK
+    assert "enough seen" in end["reason"]
+    assert "no rollout" in model.answer_to(model.wish("promote"))
+
+
+def canario(model: Model, *words: str) -> str:
+    """What `canario ... --on kubernetes` prints."""
+    command = [str(Path(sys.executable).with_name("canario")), *words, "--on", "kubernetes", "-n", model.namespace]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=model.kube.cluster.environment(), timeout=60
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    return done.stdout
