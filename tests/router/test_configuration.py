@@ -20,8 +20,9 @@ VERSIONS = st.sampled_from(["v1", "v2", "20240501-ab12cd", "1.0.2-rc.1", "a_b", 
     string.printable.replace("\n", "").replace("\r", "") + "ção", min_size=1, max_size=20
 ).filter(str.strip)
 PORTS = st.integers(1, 65_535)
+NAMES = st.sampled_from(["fraud-v1", "fraud-v2.default.svc"])
 ENDPOINTS = st.builds(
-    Endpoint, host=st.sampled_from(["127.0.0.1", "10.0.0.7", "::1"]), http_port=PORTS, grpc_port=PORTS
+    Endpoint, host=st.sampled_from(["127.0.0.1", "10.0.0.7", "::1"]) | NAMES, http_port=PORTS, grpc_port=PORTS
 )
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PERCENT = st.integers(0, 10_000).map(lambda shares: shares / 100)
@@ -35,6 +36,7 @@ def plans(draw: st.DrawFn) -> RouterPlan:
         model=draw(st.sampled_from(["fraud", "loan", "a-b_c"])),
         port=draw(PORTS),
         admin_port=draw(PORTS),
+        operator_port=draw(st.just(0) | PORTS),
         split=Split(
             stable=draw(st.sampled_from(versions)),
             candidate=draw(st.sampled_from(["", *versions, "not-here"])),

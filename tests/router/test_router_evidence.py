@@ -43,7 +43,7 @@ def test_every_request_is_counted_once_and_every_failed_first_attempt_is_an_erro
     protocol: str, start_front: StartFront, servers: dict[str, EchoServer]
 ) -> None:
     """Through rescues and retries: as many requests as were sent, as many errors as first attempts failed."""
-    front = start_front()
+    front = start_front(latency_milliseconds=10_000.0)  # a busy machine is no slow answer
     ask = front.rest if protocol == "rest" else front.grpc
     errors, fine = (REST_ERRORS, REST_NO_ERRORS) if protocol == "rest" else (GRPC_ERRORS, GRPC_NO_ERRORS)
     dice = random.Random(20_240_501)
