@@ -1,11 +1,11 @@
-"""What the rollout loop needs of a platform: to steer traffic, to run versions, to read evidence, to keep a journal, to tell the time."""
+"""What the rollout loop on one machine needs of the world: to steer traffic, to run versions, to keep a journal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from canario.model.evidence import Comparison, Counts
+from canario.model.evidence import Counts
 from canario.model.split import Split
 
 
@@ -18,6 +18,9 @@ class Traffic(Protocol):
     def actual(self) -> Split | None:
         """The split that the router really runs, read back from it; None if it cannot be read."""
 
+    def counts(self) -> Mapping[str, Counts] | None:
+        """By version, cumulative and over restarts of the router; None if they cannot be read now."""
+
 
 class Workloads(Protocol):
     """The servers of a model's versions."""
@@ -28,6 +31,13 @@ class Workloads(Protocol):
     def stop(self, version: str) -> None:
         """Drain and stop the version's servers; stopping what is stopped changes nothing."""
 
+    def running(self) -> tuple[str, ...]:
+        """The versions that have servers, or whose servers still leave."""
+
+
+class Readiness(Protocol):
+    """How those servers are."""
+
     def ready(self) -> Mapping[str, int]:
         """By version: how many servers are warm. A version with servers that are not ready yet is there with 0."""
 
@@ -35,31 +45,8 @@ class Workloads(Protocol):
         """By version: why its servers cannot start, in words."""
 
 
-class EvidenceSource(Protocol):
-    """Where counts come from. They are cumulative and survive restarts of the router."""
-
-    def counts(self) -> Mapping[str, Counts] | None:
-        """By version, or None if they cannot be read now."""
-
-    def comparison(self, stable: str, candidate: str) -> Comparison | None:
-        """What shadow copies showed, or None if it cannot be read now."""
-
-
 class Journal(Protocol):
     """The append-only record of evidence, verdict and orders."""
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one entry durably before it returns."""
-
-    def entries(self) -> Iterator[Mapping[str, Any]]:
-        """Every whole entry, oldest first; a torn last line is left out."""
-
-
-class Clock(Protocol):
-    """The time, so that tests can hold it."""
-
-    def now_seconds(self) -> float:
-        """Seconds since 1970 (UTC)."""
-
-    def wait(self, seconds: float) -> None:
-        """Return after so many seconds."""

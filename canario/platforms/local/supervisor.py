@@ -32,6 +32,7 @@ from canario.platforms.local.mishaps import Mishaps
 from canario.platforms.local.processes import Role, find_processes, free_port, is_free
 from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.world import World
+from canario.ports.rollout import Journal
 from canario.rollout.replay import entry_of
 from canario.rollout.turns import Turn, advance, commands_among, take_requests
 
@@ -63,7 +64,7 @@ class Supervisor:
 
     def __init__(self, files: PlatformFiles, deployment: Deployment) -> None:
         self._files = files
-        self._journal = files.journal
+        self._journal: Journal = files.journal
         self._deployment = deployment
         self._mishaps = Mishaps()
         self._world = World(files, deployment, self._mishaps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from canario.adapters.versions import read_version
@@ -17,6 +17,7 @@ from canario.platforms.local.mishaps import Mishaps
 from canario.platforms.local.processes import LocalProcess
 from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.servers import LocalServers
+from canario.ports.rollout import Readiness, Traffic, Workloads
 
 IDLE_LOOK_SECONDS = 1.0
 """How often the router is read while no rollout needs it."""
@@ -49,26 +50,13 @@ class World:
         self._mishaps.attempt("labels", lambda: self._labels.tick(now, pair), None)
         if rollout is not None or now - self._looked_at >= IDLE_LOOK_SECONDS:
             self._looked_at = now
-            counts = self._mishaps.attempt("counts", self._router.counts, None)
-            self._evidence = Evidence(
-                counts=None if counts is None else self._labels.add_to(counts),
-                comparison=self._labels.comparison,
-                router_split=self._mishaps.attempt("split", self._router.actual, None),
-                ready=self._servers.ready(),
-                running=self._servers.running(),
-                failures=self._servers.failures(),
-                commands=commands,
-            )
+            self._evidence = self._look_at(self._router, self._servers, self._servers.running(), commands)
         return self._evidence
 
     def follow(self, deployment: Deployment) -> None:
         """Move the world one step towards what the deployment wants; returns at once, and is called again and again."""
         self._deployment = deployment
-        for version in deployment.wanted:
-            self._servers.start(version)
-        for version in self._servers.running():
-            if version not in deployment.wanted:
-                self._servers.stop(version)
+        _have_servers(self._servers, deployment.wanted)
         self._mishaps.attempt("servers", self._servers.tick, None)
         # The router is told first whom it may ask, and only then started: it never runs without a plan.
         self._mishaps.attempt("router", lambda: self._router.ask(deployment.split), None)
@@ -96,6 +84,20 @@ class World:
     def server_status(self) -> tuple[ServerStatus, ...]:
         return self._servers.status()
 
+    def _look_at(
+        self, traffic: Traffic, servers: Readiness, running: tuple[str, ...], commands: tuple[Command, ...]
+    ) -> Evidence:
+        counts = self._mishaps.attempt("counts", traffic.counts, None)
+        return Evidence(
+            counts=None if counts is None else self._labels.add_to(counts),
+            comparison=self._labels.comparison,
+            router_split=self._mishaps.attempt("split", traffic.actual, None),
+            ready=servers.ready(),
+            running=running,
+            failures=servers.failures(),
+            commands=commands,
+        )
+
     def _served(self, version: str) -> ServedVersion | None:
         return self._deployment.served.get(version)
 
@@ -104,3 +106,13 @@ class World:
 
     def _active_requests(self, endpoint: Endpoint) -> int:
         return self._router.active_requests(endpoint)
+
+
+def _have_servers(workloads: Workloads, wanted: Iterable[str]) -> None:
+    """Start the versions that shall have servers, stop the others."""
+    wanted = tuple(wanted)
+    for version in wanted:
+        workloads.start(version)
+    for version in workloads.running():
+        if version not in wanted:
+            workloads.stop(version)
