@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -225,9 +226,17 @@ def connect(context: str = "", namespace: str = "") -> KubernetesApi:
                 return KubernetesApi(ApiClient(configuration), namespace or own_namespace)
             except ConfigException:
                 pass
-        config.load_kube_config(context=context or None, client_configuration=configuration)
-        _, active = config.list_kube_config_contexts()
-        meant = _context(context) if context else active
+        kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
+        known, active = config.list_kube_config_contexts(config_file=kubeconfig)
+        meant = next((each for each in known if each["name"] == context), None) if context else active
+        if meant is None:
+            names = ", ".join(each["name"] for each in known) or "none"
+            raise UsageError(
+                f"this machine knows no cluster as {context}",
+                at=kubeconfig,
+                hint=f"`kubectl config get-contexts` lists those that it knows: {names}",
+            )
+        config.load_kube_config(kubeconfig, context=context or None, client_configuration=configuration)
     except (ConfigException, OSError) as missing:
         raise UsageError(
             f"no cluster is configured: {missing}",
@@ -235,11 +244,6 @@ def connect(context: str = "", namespace: str = "") -> KubernetesApi:
             hint="`kubectl config get-contexts` lists the clusters that this machine knows; --context names one",
         ) from missing
     return KubernetesApi(ApiClient(configuration), namespace or meant.get("context", {}).get("namespace") or "default")
-
-
-def _context(name: str) -> Object:
-    contexts, _ = config.list_kube_config_contexts()
-    return next((dict(each) for each in contexts if each["name"] == name), {})
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

@@ -6,7 +6,9 @@ import click
 
 from canario.cli.printing import say
 from canario.model.address import Address
+from canario.model.deployment import Status
 from canario.model.evidence import CommandKind
+from canario.model.rollout import Phase
 
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
 
@@ -19,3 +21,16 @@ def ask(address: Address, model: str, kind: CommandKind, words: str, *, whole: b
     platform.send(kind, whole=whole, actor=actor(), reason=reason)
     line = platform.address.command(f"status {platform.model}")
     say(f"{platform.model}: told to {words}; `{line}` shows what came of it")
+
+
+def tell_of_the_spec(status: Status) -> None:
+    """In a cluster a resource may go on asking for the version that was just left; that it changes nothing is good to know."""
+    going_to = status.stable
+    if status.rollout and status.rollout.state.phase is not Phase.RETURNING:
+        going_to = status.rollout.state.candidate
+    if status.spec_version in ("", going_to):
+        return
+    say(
+        f"the spec of modeldeployment/{status.model} still asks for {status.spec_version}: applying it again changes nothing; "
+        "another version in it begins a rollout"
+    )

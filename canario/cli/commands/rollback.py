@@ -5,13 +5,11 @@ from __future__ import annotations
 import click
 
 from canario.cli.addressing import address_options
-from canario.cli.asking import reason_option
+from canario.cli.asking import reason_option, tell_of_the_spec
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
 from canario.cli.printing import Output, output_option, print_document, say
 from canario.model.address import Address
-from canario.model.deployment import Status
-from canario.model.rollout import Phase
 
 
 @click.command(
@@ -44,24 +42,11 @@ def command(*, model: str, version: str, reason: str, wait: bool, output: Output
     if not wait:
         print_document(output, status, lambda: f"{rollout} goes back")
         say(f"next: `{platform.address.command(f'watch {platform.model}')}` follows it")
-        _tell_of_the_spec(status)
+        tell_of_the_spec(status)
         return
     past = follow(platform, rollout, output)
-    _tell_of_the_spec(platform.status())
+    tell_of_the_spec(platform.status())
     if (
         under_way is None
     ):  # otherwise it is the abandoned rollout that was followed, and being thrown back is its good end
         conclude(platform, past)
-
-
-def _tell_of_the_spec(status: Status) -> None:
-    """In a cluster a resource may go on asking for the version that was just left; that it changes nothing is good to know."""
-    going_to = status.stable
-    if status.rollout and status.rollout.state.phase is not Phase.RETURNING:
-        going_to = status.rollout.state.candidate
-    if status.spec_version in ("", going_to):
-        return
-    say(
-        f"the spec of modeldeployment/{status.model} still asks for {status.spec_version}: applying it again changes nothing; "
-        "another version in it begins a rollout"
-    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from canario.cli.addressing import address_options
+from canario.cli.asking import tell_of_the_spec
 from canario.cli.documented import Documented
 from canario.cli.naming import version_argument
 from canario.cli.plans import PlanFlags, cluster_plan, plan_for, plan_options
@@ -75,6 +76,7 @@ def command(
     print_document(output, status, lambda: f"{rollout} is under way: {trial.name} by {trial.plan.strategy}")
     watch, show = (platform.address.command(f"{verb} {platform.model}") for verb in ("watch", "status"))
     say(f"next: `{watch}` follows it, `{show}` shows it")
+    tell_of_the_spec(status)
 
 
 class _LocalTrial:
