@@ -88,18 +88,17 @@ def asked(record: Record, wanted: Wanted | None, wish: Wish | None) -> Asked:
 def settle(record: Record, after: Deployment, asked_for: Asked, wanted: Wanted | None) -> Record:
     """The record after a turn: what was taken is remembered, with its answer."""
     number = record.deployment.last_request + 1
-    record = replace(record, deployment=after)
+    before, record = record.deployment.rollout, replace(record, deployment=after)
     if asked_for.wish and (asked_for.refusal or after.last_request >= number):
         answers = {**record.answered, asked_for.wish: asked_for.refusal or after.answers.get(str(number), "")}
-        return replace(record, answered=dict(list(answers.items())[-KEPT_ANSWERS:]))
-    if wanted is None or asked_for.wish:
-        return record
-    if asked_for.request is not None and after.last_request >= number:
+        record = replace(record, answered=dict(list(answers.items())[-KEPT_ANSWERS:]))
+    elif wanted is not None and asked_for.request is not None and after.last_request >= number:
         # Once the spec has called its own rollout off, whatever it says next is news, that rollout's version included.
         taken = wanted.version if isinstance(asked_for.request, StartRollout) else ""
         return replace(record, taken_version=taken, refused=after.answers.get(str(number), ""))
-    is_met = wanted.version == after.stable if after.rollout is None else _is_on_trial(after, after.rollout, wanted)
-    return replace(record, taken_version=wanted.version, refused="") if is_met else record
+    if wanted is not None and _is_met(wanted, before, after):
+        return replace(record, taken_version=wanted.version, refused="")
+    return record
 
 
 def other_image(record: Record, wanted: Wanted) -> str:
@@ -153,13 +152,14 @@ def _superseding(rollout: Rollout, wanted: Wanted) -> bool:
     return wanted.version == rollout.state.stable or active_phase(rollout.state) is not Phase.WATCHING
 
 
-def _is_on_trial(deployment: Deployment, rollout: Rollout, wanted: Wanted) -> bool:
-    """Whether the rollout under way, begun by whomever, is what the spec asks for: it may end with that version as stable."""
-    is_only_a_look = rollout.spec.strategy is StrategyKind.SHADOW and not rollout.spec.promote_after_shadow
-    served = deployment.served[rollout.state.candidate]
-    return (served.version, served.image) == (wanted.version, wanted.image) and not (
-        is_only_a_look or rollout.state.outcome
-    )
+def _is_met(wanted: Wanted, before: Rollout | None, after: Deployment) -> bool:
+    """Whether the spec's version answers, or is on a trial that may end so, by whomever it was begun; one that goes back is none."""
+    if after.rollout is None:
+        return wanted.version == after.stable
+    spec, served = after.rollout.spec, after.served[after.rollout.state.candidate]
+    is_only_a_look = spec.strategy is StrategyKind.SHADOW and not spec.promote_after_shadow
+    is_the_same = (served.version, served.image) == (wanted.version, wanted.image)
+    return is_the_same and not is_only_a_look and (before is None or before.state.outcome is None)
 
 
 def _has_been_stable(deployment: Deployment, version: str) -> bool:

@@ -181,7 +181,8 @@ class SmallCluster:
                 self.router, self._behind_turns = deployment.split, 0
         elif self.split_readable:
             self._behind_turns = 0
-            self.servers = {version: n for version, n in self.servers.items() if version in deployment.wanted}
+            kept = {*deployment.wanted, deployment.split.stable}
+            self.servers = {version: number for version, number in self.servers.items() if version in kept}
 
 
 def is_quiet(cluster: SmallCluster) -> bool:
