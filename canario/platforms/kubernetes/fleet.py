@@ -69,11 +69,12 @@ class Fleet:
     def look(self, routers: Sequence[RouterPod], asked: Split, tallies: RouterTallies) -> FleetLook:
         """Read every router. One that leaves is read too, for its last counts, and missed by nobody."""
         looks = list(self._threads.map(_read, routers))
+        tallies = tallies.at([_admin(router).address for router in routers])
         is_counted = any(router.is_ready for router in routers)
         readings: dict[str, Reading | None] = {}
         for router, (reading, counted) in zip(routers, looks, strict=True):
             if counted is not None:
-                tallies = tallies.then(f"{router.name} {counted[0]}", counted[1])
+                tallies = tallies.then(*counted)
             if router.is_ready:
                 readings[router.name] = reading
                 is_counted = is_counted and counted is not None
@@ -148,7 +149,7 @@ class Fleet:
 
 
 def _read(router: RouterPod) -> tuple[Reading | None, tuple[str, Seen] | None]:
-    admin = EnvoyAdmin(ROUTER_OPERATOR_PORT, router.address, timeout_seconds=READ_SECONDS)
+    admin = _admin(router)
     reading, counted = None, None
     try:
         reading = read_router(admin)
@@ -156,6 +157,10 @@ def _read(router: RouterPod) -> tuple[Reading | None, tuple[str, Seen] | None]:
     except EvidenceLost:
         pass
     return reading, counted
+
+
+def _admin(router: RouterPod) -> EnvoyAdmin:
+    return EnvoyAdmin(ROUTER_OPERATOR_PORT, router.address, timeout_seconds=READ_SECONDS)
 
 
 def _split_of_all(readings: Sequence[Reading | None], asked: Split) -> Split | None:
