@@ -47,7 +47,11 @@ class Canario:
 
     def __call__(self, *arguments: str, **changes: str) -> Ended:
         """Run one command line to its end; `changes` are added to the environment."""
-        running = self.start(*arguments, **changes)
+        return self.of(PROGRAM, *arguments, **changes)
+
+    def of(self, program: str, *arguments: str, **changes: str) -> Ended:
+        """The same of another program, such as kubectl, which may start this one."""
+        running = self._start(program, *arguments, **changes)
         try:
             stdout, stderr = running.communicate(timeout=LONGEST_RUN_SECONDS)
         finally:
@@ -56,8 +60,11 @@ class Canario:
 
     def start(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
         """The same without waiting for its end."""
+        return self._start(PROGRAM, *arguments, **changes)
+
+    def _start(self, *command: str, **changes: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [PROGRAM, *arguments],
+            command,
             env={**self.environment, **changes},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
