@@ -111,6 +111,7 @@ class World:
             )
             leadership.require(epoch)
             if self._fleet.ask(resource, plan, found, look.fleet, epoch):
+                leadership.require(epoch)
                 is_still = self._remove_unwanted(resource, deployment, seen) and is_still
                 self.is_settled = is_still
         except ClusterRefused as refused:
@@ -136,7 +137,9 @@ class World:
                 (DEPLOYMENTS, deployment_of(resource, spec, served), seen.deployments),
                 (AUTOSCALERS, scaler, seen.autoscalers),
             ):
-                if content is not None:
+                if content is None:
+                    self._applied.pop((kind.plural, version_object(self._model, version)), None)
+                else:
                     is_still = self._apply(kind, content, found, resource) and is_still
         return is_still
 
@@ -173,7 +176,7 @@ class World:
             for each in found:
                 metadata = each["metadata"]
                 version = metadata["labels"].get(VERSION_LABEL)
-                unwanted = version not in deployment.wanted or (kind is AUTOSCALERS and self._is_stray(kind, each))
+                unwanted = version not in (*deployment.wanted, deployment.split.stable) or (kind is AUTOSCALERS and self._is_stray(kind, each))
                 if version is None or not unwanted or not is_owned(each, resource) or "deletionTimestamp" in metadata:
                     continue
                 self._api.delete(kind, metadata["name"], uid=metadata["uid"], namespace=self._namespace)
