@@ -74,7 +74,8 @@ def selector(model: str, component: str, version: str = "") -> dict[str, str]:
 
 
 def is_component(content: Mapping[str, object], component: str) -> bool:
-    """Whether an object carries a component's label."""
+    """Whether an object carries a component's label; a server is one only with a version."""
     metadata = content["metadata"]
     assert isinstance(metadata, Mapping)  # noqa: S101 - every object has them
-    return bool((metadata.get("labels") or {}).get(COMPONENT_LABEL) == component)
+    found = metadata.get("labels") or {}
+    return bool(found.get(COMPONENT_LABEL) == component and (component != SERVER or VERSION_LABEL in found))
