@@ -83,6 +83,7 @@ class Mirror:
                 delay = 0.1
             except TooOld:
                 version = ""
+                ending.wait(delay)
             except CanarioError as lost:
                 if str(lost) != told:
                     told = str(lost)
@@ -90,6 +91,10 @@ class Mirror:
                 version = ""
                 ending.wait(delay)
                 delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+            except Exception:  # noqa: BLE001 - a mirror that stands still would show the past for ever
+                _log.exception("%s: a watch failed", self._resource.plural)
+                version = ""
+                ending.wait(LONGEST_DELAY_SECONDS)
 
     def _list(self) -> str:
         listed, version = self._api.list(self._resource, self._namespace, self._selector)

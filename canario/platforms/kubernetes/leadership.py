@@ -76,6 +76,8 @@ class Leadership:
             _log.info("somebody else was faster with the lease")
         except CanarioError as lost:
             _log.warning("the lease cannot be looked at: %s", lost)
+        except Exception:  # noqa: BLE001 - without this thread nobody here would ever lead again
+            _log.exception("the lease cannot be read")
 
     def release(self) -> None:
         """Give the lease back, so that nobody has to wait for it to run out."""
@@ -92,7 +94,7 @@ class Leadership:
 
     def _may_hold(self, lease: Object, now: float) -> bool:
         """Whether it is ours, nobody's, or of a holder that has shown no sign of life by this machine's own clock."""
-        spec = lease["spec"]
+        spec = lease.get("spec") or {}
         seen = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if seen != self._observed:
             self._observed, self._observed_at = seen, now
@@ -100,7 +102,7 @@ class Leadership:
         return spec.get("holderIdentity") in ("", None, self._identity) or now - self._observed_at > patience
 
     def _hold(self, lease: Object, asked_at: float) -> None:
-        spec = lease["spec"]
+        spec = lease.get("spec") or {}
         # A process that was killed and is back under the same name begins a new term: its former self may have left a write under way.
         takes = self._epoch is None or spec.get("holderIdentity") != self._identity
         transitions = int(spec.get("leaseTransitions") or 0) + takes
