@@ -72,7 +72,7 @@ def status_of(record: Record, sight: Sight, previous: Mapping[str, Any], now_sec
             "weightPercent": deployment.split.weight_percent,
             "verdict": (sight.verdict.answer.value if sight.verdict else "unknown"),
             "rollout": _rollout(rollout),
-            "evidence": _evidence(rollout.state, evidence, sight.verdict, now_seconds),
+            "evidence": _last_evidence(rollout.state, sight, previous, now_seconds),
         }
         if actual:
             status["actualWeightPercent"] = actual.weight_percent
@@ -227,6 +227,13 @@ def _rollout(rollout: Rollout) -> Object:
         "startedAt": moment(state.started_at_seconds),
         "reason": state.reason,
     }
+
+
+def _last_evidence(state: RolloutState, sight: Sight, previous: Mapping[str, Any], now_seconds: float) -> Object:
+    """What was judged last: on the way to its end nothing is judged any more, and what led there is what people look for."""
+    if state.outcome is not None and "evidence" in previous:
+        return dict(previous["evidence"])
+    return _evidence(state, sight.evidence, sight.verdict, now_seconds)
 
 
 def _evidence(state: RolloutState, evidence: Evidence, verdict: Verdict | None, now_seconds: float) -> Object:
