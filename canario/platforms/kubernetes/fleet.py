@@ -157,7 +157,9 @@ def shortened(tallies: RouterTallies, pods: Iterable[str]) -> RouterTallies:
     newest = {process.partition(" ")[0]: process for process in tallies.last}
     kept = {process for pod, process in newest.items() if pod in set(pods)}
     ended = sum((seen for process, seen in tallies.last.items() if process not in kept), tallies.ended)
-    return RouterTallies(last={process: tallies.last[process] for process in tallies.last if process in kept}, ended=ended)
+    return RouterTallies(
+        last={process: tallies.last[process] for process in tallies.last if process in kept}, ended=ended
+    )
 
 
 def _read(router: RouterPod) -> tuple[Reading | None, tuple[str, Seen] | None]:

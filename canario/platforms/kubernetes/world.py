@@ -177,7 +177,9 @@ class World:
             for each in found:
                 metadata = each["metadata"]
                 version = metadata["labels"].get(VERSION_LABEL)
-                unwanted = version not in (*deployment.wanted, deployment.split.stable) or (kind is AUTOSCALERS and self._is_stray(kind, each))
+                unwanted = version not in (*deployment.wanted, deployment.split.stable) or (
+                    kind is AUTOSCALERS and self._is_stray(kind, each)
+                )
                 if version is None or not unwanted or not is_owned(each, resource) or "deletionTimestamp" in metadata:
                     continue
                 self._api.delete(kind, metadata["name"], uid=metadata["uid"], namespace=self._namespace)
