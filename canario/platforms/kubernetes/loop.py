@@ -7,6 +7,7 @@ from which the next leader does the rest; a leader that was overtaken fails at t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from canario.adapters.kubernetes_api import MODEL_DEPLOYMENTS, KubernetesApi, Object
-from canario.errors import CanarioError, Conflict, UsageError
+from canario.errors import CanarioError, Conflict, IntegrityError, UsageError
 from canario.model.deployment import Deployment, ServedVersion
 from canario.model.evidence import Evidence
 from canario.model.journal import JournalEntry
@@ -92,6 +93,8 @@ class ModelLoop:
             else:
                 bell.wait(IDLE_SECONDS)
         self._world.close()
+        with contextlib.suppress(KeyError):
+            metrics.TURN_SECONDS.remove(*labels)
 
     def _turn(self) -> bool:
         """One turn; whether the next one should come soon."""
@@ -105,8 +108,12 @@ class ModelLoop:
         spec, wanted, problem = self._read(resource)
         if resource["metadata"]["uid"] != self._uid:
             self._uid, self._term = resource["metadata"]["uid"], -1
-        if self._term != epoch and not self._take_over(resource, epoch, wanted):
-            self._tell_problem(resource, problem, now_seconds)
+        try:
+            if self._term != epoch and not self._take_over(resource, epoch, wanted):
+                self._tell_problem(resource, problem, now_seconds)
+                return False
+        except IntegrityError as broken:
+            self._tell_problem(resource, Problem(reason="StateBroken", message=f"{broken}; {broken.hint}"), now_seconds)
             return False
         assert self._record is not None  # noqa: S101 - taking over has loaded or made it
         before = self._record if wanted is None else adapt(self._record, wanted)
@@ -138,7 +145,7 @@ class ModelLoop:
             last_wish=self._last_wish,
         )
         self._show(resource, sight, now_seconds)
-        return after.deployment.rollout is not None or not self._world.is_settled
+        return hindrance is None and (after.deployment.rollout is not None or not self._world.is_settled)
 
     def _read(self, resource: Object) -> tuple[ModelDeploymentSpec | None, Wanted | None, Problem | None]:
         """The spec, what it asks for, and what is wrong with it; a spec that cannot be honoured leaves all as it is."""
@@ -174,9 +181,9 @@ class ModelLoop:
         """Load the record in a new term and swap our token in, so that no earlier leader can write any more."""
         self._record = self._store.load(resource)
         if self._record is None:
-            self._record = _remembered(resource) or (first_record(self.model, wanted) if wanted else None)
-            if self._record is None:
+            if wanted is None:
                 return False
+            self._record = _remembered(resource) or first_record(self.model, wanted)
         self._leadership.require(epoch)
         if self._store.epoch != epoch:
             self._store.save(self._record, resource, epoch)
@@ -245,7 +252,7 @@ class ModelLoop:
             self._teller.tell(resource, accepted["reason"], accepted["message"], is_warning=True)
 
     def _tell_problem(self, resource: Object, problem: Problem | None, now_seconds: float) -> None:
-        """A first spec that cannot be honoured: nothing is there yet that could answer."""
+        """What keeps the controller from having a record: a first spec that cannot be honoured, a state that cannot be read."""
         if problem is None:
             return
         metadata = resource["metadata"]
@@ -256,12 +263,16 @@ class ModelLoop:
             "message": problem.message,
             "observedGeneration": metadata["generation"],
         }
-        before = (resource.get("status") or {}).get("conditions") or [{}]
-        if {key: before[0].get(key) for key in condition} == condition:
+        previous = resource.get("status") or {}
+        conditions = {each["type"]: each for each in previous.get("conditions") or []}
+        before = conditions.get("Accepted", {})
+        if {key: before.get(key) for key in condition} == condition:
             return
-        status = {"observedGeneration": metadata["generation"], "phase": "starting-up"}
+        # All of it: who answers, and from which image, is what a state that was removed is made anew from.
+        status = {"phase": "starting-up", **previous, "observedGeneration": metadata["generation"]}
         dated = condition | {"lastTransitionTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_seconds))}
-        content: Object = {"metadata": {"name": self.model}, "status": status | {"conditions": [dated]}}
+        told = [*(conditions | {"Accepted": dated}).values()]
+        content: Object = {"metadata": {"name": self.model}, "status": status | {"conditions": told}}
         self._api.apply(
             MODEL_DEPLOYMENTS, content, manager=FIELD_MANAGER, namespace=self._cache.namespace, part="status"
         )
@@ -286,11 +297,14 @@ def _remembered(resource: Object) -> Record | None:
     )
     record = first_record(resource["metadata"]["name"], wanted)
     served = {name: ServedVersion(version=name, image=image) for name, image in images.items() if image}
+    wish = status.get("lastRequest")
+    answered = {str(wish["id"]): str(wish.get("answer", ""))} if isinstance(wish, Mapping) else {}
     return replace(
         record,
         deployment=replace(record.deployment, served=served, next_rollout=_next_rollout(status)),
         taken_version=version_of(spec),
         refused="the state was removed by somebody, so its rollout was given up",
+        answered=answered,
     )
 
 
