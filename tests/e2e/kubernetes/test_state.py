@@ -156,9 +156,9 @@ def test_two_writers_at_random_lose_and_double_nothing(room: Room, short_parts: 
             continue
         records[writer] = after
         accepted.append(words)
-    found = journal(room)
-    assert [each.number for each in found] == list(range(1, len(accepted) + 1))
-    assert [each.verdict.reason for each in found] == accepted
+    kept = journal(room)
+    assert [each.number for each in kept] == list(range(1, len(accepted) + 1))
+    assert [each.verdict.reason for each in kept] == accepted
     assert len(sealed_parts(room.api, room.namespace, MODEL)) > 3
 
 
