@@ -186,7 +186,7 @@ def test_another_base_is_not_passed_over(images: Images) -> None:
 def test_a_build_that_fails_gives_the_engines_words(images: Images) -> None:
     """BentoML ends well after a failed build; here it is an error that names the reason."""
     scratch = "localhost/canario-tests/empty:1"
-    buildah("commit", "--quiet", buildah("from", "scratch"), scratch)
+    buildah("commit", "--quiet", "--rm", buildah("from", "scratch"), scratch)
     with pytest.raises(CanarioError, match="did not build") as failed:
         build_image(images.bento, base=scratch, prefix="localhost/canario-tests/failed/", backend=Engine.BUILDAH)
     assert "python3" in failed.value.hint or "sh" in failed.value.hint
