@@ -121,7 +121,11 @@ class Fleet:
         if found is not None:
             metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
         content: Object = {"metadata": metadata, "data": {name: text.decode() for name, text in texts.items()}}
-        applied = self._api.apply(CONFIG_MAPS, content, manager=FIELD_MANAGER, namespace=self._namespace)
+        if found is None:
+            named = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind, **content}
+            applied = self._api.create(CONFIG_MAPS, named, self._namespace)
+        else:
+            applied = self._api.apply(CONFIG_MAPS, content, manager=FIELD_MANAGER, namespace=self._namespace)
         self._written = (metadata.get("resourceVersion", ""), applied)
         metrics.WRITES.labels("split").inc()
 
