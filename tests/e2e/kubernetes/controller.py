@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from canario.adapters.kubernetes_api import LEASES, PODS, Object
-from canario.platforms.kubernetes.controller import LEASE_NAME
+from canario.platforms.kubernetes.naming import LEASE_NAME
 from tests.e2e.kubernetes.kills import Killer, is_ready
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.steady import Ledger
@@ -66,7 +66,7 @@ class Controller:
             holder = lease["spec"].get("holderIdentity")
             return next((pod for pod in self.pods() if pod["metadata"]["name"] == holder and is_ready(pod)), None)
 
-        return until(leads, "a leader")
+        return cast("Object", until(leads, "a leader"))
 
     def kill(self) -> None:
         """SIGKILL for whoever leads."""
@@ -75,6 +75,14 @@ class Controller:
     def delete(self) -> None:
         """`kubectl delete pod` for whoever leads."""
         Killer(self.kube, self.namespace, self.ledger).delete(self.leader())
+
+    def renew(self) -> None:
+        """Put a new pod in the place of one that was killed."""
+        for pod in self.pods():
+            restarts = [each["restartCount"] for each in pod["status"].get("containerStatuses") or []]
+            if any(restarts):
+                self.kube.kubectl("delete", "pod", pod["metadata"]["name"], f"--namespace={self.namespace}", "--wait")
+        self.leader()
 
     def log(self) -> str:
         """What its pods have said lately."""

@@ -1,0 +1,76 @@
+"""How soon: a bad version is away, a good one is up, a weight is real; at 200 requests a second, measured at the routers themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from canario.adapters.kubernetes_api import Object
+from canario.model.journal import OrderKind
+from canario.model.rollout import Phase
+from tests.e2e.kubernetes.model import Model
+from tests.e2e.kubernetes.plans import canary
+from tests.e2e.kubernetes.watcher import Sighting, Watcher
+
+RATE = 200.0
+ONE_POINT: list[Object] = [{"kind": "errors", "marginPercent": 1}]
+TWO_POINTS: list[Object] = [{"kind": "errors", "marginPercent": 2}]
+
+
+def test_a_version_that_fails_all_is_gone_in_three_seconds(v1_answers: Model, report: Callable[[str], None]) -> None:
+    """From its first request at 10 % to its last: at most 3 s and 40 bad answers, which clients do not see."""
+    seen, end = watched(v1_answers, "v4", canary(minimum_requests=100, gates=ONE_POINT))
+    report(f"fails all, 10 % of {RATE:.0f}/s: {seen.exposed_seconds:.2f} s, {seen.bad_answers} bad answers")
+    assert end["phase"] == Phase.ROLLED_BACK
+    assert seen.exposed_seconds <= 3.0
+    assert 0 < seen.bad_answers <= 40
+
+
+def test_a_version_that_fails_five_percent_is_never_promoted(v1_answers: Model, report: Callable[[str], None]) -> None:
+    """It is thrown back within seconds; benchmarks/kubernetes.py gives the median of many."""
+    seen, end = watched(v1_answers, "v3", canary(minimum_requests=100, gates=ONE_POINT))
+    report(f"fails 5 %, 10 % of {RATE:.0f}/s: {seen.exposed_seconds:.2f} s, {seen.bad_answers} bad answers")
+    assert end["phase"] == Phase.ROLLED_BACK
+    assert seen.exposed_seconds <= 40.0
+
+
+def test_a_good_version_is_up_in_thirty_seconds(v1_answers: Model, report: Callable[[str], None]) -> None:
+    """10, 50, 100 %: each step as soon as it has proved something, each weight real soon after it was decided."""
+    model, good = v1_answers, v1_answers.fresh("v2")
+    seen, end = watched(model, good, canary(minimum_requests=100, gates=TWO_POINTS))
+    assert end["phase"] == Phase.PROMOTED
+    rise = seen.weights_at[100] - seen.weights_at[10]
+    decided: dict[float, float] = {}
+    for entry in model.journal():
+        for order in entry.orders:
+            if entry.after.candidate == good and order.kind is OrderKind.SET_SPLIT and order.split:
+                decided.setdefault(order.split.weight_percent, entry.at_seconds)
+    lags = {weight: seen.weights_at[weight] - decided[weight] for weight in (10, 50, 100)}
+    assert seen.first_request_at is not None
+    first = seen.first_request_at - decided[10]
+    told = ", ".join(f"{weight:g} % after {lag:.2f} s" for weight, lag in lags.items())
+    report(f"10 to 100 % in {rise:.1f} s; from decision to all routers: {told}; to the first request {first:.2f} s")
+    assert rise <= 30.0
+    assert first <= 1.5
+    assert max(lags.values()) <= 2.5
+
+
+def test_an_equal_version_is_promoted_where_stable_itself_fails(
+    v1_answers: Model, report: Callable[[str], None]
+) -> None:
+    """Stable fails 0.5 % of requests and so does the candidate: that is no reason to throw it back."""
+    model, stable, equal = v1_answers, v1_answers.fresh("v5"), v1_answers.fresh("v6")
+    with model.traffic(RATE):
+        model.upgrade(stable, canary(100, minimum_requests=10, gates=[{"kind": "errors", "marginPercent": 50}]))
+        assert model.the_end(stable)["phase"] == Phase.PROMOTED
+    seen, end = watched(model, equal, canary(50, 100, minimum_requests=400, gates=TWO_POINTS))
+    report(f"equal at 0.5 %: {end['phase']}, {seen.bad_answers} of {seen.requests:,} answers of the candidate were bad")
+    assert end["phase"] == Phase.PROMOTED
+
+
+def watched(model: Model, candidate: str, plan: Object) -> tuple[Sighting, Object]:
+    """A rollout at 200 requests a second from its start to its end, with the routers looked at all the while."""
+    past = model.ended()
+    with model.traffic(RATE), Watcher(model, candidate) as watcher:
+        model.upgrade(candidate, plan)
+        end = model.the_end(candidate, after=past)
+    return watcher.seen, end
