@@ -87,14 +87,14 @@ def _default(bento: PackedBento, base: str) -> None:
 
 
 def _ready_for_bentoml(folder: Path, base: str) -> str:
-    """The base with what BentoML's template takes for granted: `pip` on the path, and this machine's authorities."""
+    """The base with what BentoML's template takes for granted: `pip` and `groupadd` on the path, and this machine's authorities."""
     shutil.copy(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt", folder / "authorities.pem")
     (folder / "pip").write_text('#!/bin/sh\nexec python3 -m pip --cert /authorities.pem "$@"\n')
     (folder / "pip").chmod(0o755)
     (folder / "Containerfile").write_text(
         f"FROM {base}\nCOPY authorities.pem /\nCOPY pip /usr/local/bin/\n"
         "RUN rm -f /usr/lib/python3.11/EXTERNALLY-MANAGED\n"
-        "ENV SSL_CERT_FILE=/authorities.pem UV_SYSTEM_CERTS=1\n"
+        "ENV SSL_CERT_FILE=/authorities.pem UV_SYSTEM_CERTS=1 PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin\n"
     )
     buildah("build", "--quiet", "--tag", READY, str(folder))
     return READY
