@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,5 +50,5 @@ class Address:
         return chosen + self._cluster_flags("--context")
 
     def _cluster_flags(self, context_flag: str) -> str:
-        context = f" {context_flag} {self.context}" if self.context else ""
+        context = f" {context_flag} {shlex.quote(self.context)}" if self.context else ""
         return context + (f" -n {self.namespace}" if self.namespace else "")

@@ -161,8 +161,9 @@ class StateStore:
 
 def journal_lines(api: KubernetesApi, namespace: str, model: str) -> list[bytes]:
     """Every decision that is kept of a model, oldest first."""
-    parts = sealed_parts(api, namespace, model)
+    # In this order: what is sealed between the two reads is in both, instead of in neither.
     newest = api.get(CONFIG_MAPS, state_object(model), namespace)
+    parts = sealed_parts(api, namespace, model)
     texts = [part["data"][JOURNAL_KEY] for part in (*parts, *([newest] if newest else []))]
     lines: dict[int, bytes] = {}
     for line in "".join(texts).encode().splitlines():
