@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from canario.adapters.homes import canario_home, model_store, rooms_folder
+from canario.errors import CanarioError
+from canario.model.address import Address, PlatformKind
 
 Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -25,7 +28,21 @@ def _completing(names: Callable[[], set[str]]) -> Completion:
 _rooms = _completing(lambda: _names(rooms_folder(), "*"))
 _models = _completing(lambda: _names(model_store(), "*"))
 _versions = _completing(lambda: _names(model_store(), "*") | _names(model_store(), "*/*"))
-_running = _completing(lambda: _names(canario_home() / "local", "*"))
+_up_here = _completing(lambda: _names(canario_home() / "local", "*"))
+
+
+def _running(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """The models that are up where the flags before them lead; a cluster that cannot be asked has none."""
+    if context.params.get("on") != PlatformKind.KUBERNETES:
+        return _up_here(context, parameter, typed)
+    from canario.cli.platforms import models_of
+
+    chosen = {name: context.params.get(name) or "" for name in ("context", "namespace")}
+    with contextlib.suppress(CanarioError):
+        found = models_of(Address(on=PlatformKind.KUBERNETES, **chosen))
+        return [name for name in found if name.startswith(typed)]
+    return []
+
 
 room_argument = click.argument("model", shell_complete=_rooms)
 model_argument = click.argument("model", default="", shell_complete=_models)

@@ -45,11 +45,11 @@ def local_platform(model: str) -> LocalPlatform:
 
 def cluster_platform(address: Address, model: str) -> KubernetesPlatform:
     """The same, for what can only be done in a cluster. That the model is there is found out when it is asked."""
-    from canario.platforms.kubernetes.platform import KubernetesPlatform, models_in
+    from canario.platforms.kubernetes.platform import KubernetesPlatform
 
     api, address = _connected(address)
     if not model:
-        model = _only_one(models_in(api, address.namespace), address)
+        model = _only_one(models_of(address), address)
     return KubernetesPlatform(api, address.namespace, model, address)
 
 
@@ -65,6 +65,14 @@ def all_statuses(address: Address) -> list[tuple[Address, Status]]:
         KubernetesPlatform(api, address.namespace, model, address) for model in models_in(api, address.namespace)
     ]
     return [(address, platform.status()) for platform in platforms]
+
+
+def models_of(address: Address) -> list[str]:
+    """The names of the models of a cluster's namespace."""
+    from canario.platforms.kubernetes.platform import models_in
+
+    api, address = _connected(address)
+    return models_in(api, address.namespace)
 
 
 def where_versions_run() -> dict[str, str]:

@@ -246,6 +246,13 @@ def test_kubectl_finds_the_plugin(fraud: Model, tmp_path: Path) -> None:
     assert plugin("statsu").exit_code == 2
 
 
+def test_tab_completes_the_models_of_the_cluster(fraud: Model, tmp_path: Path) -> None:
+    """After `--on kubernetes -n NAMESPACE` Tab offers what is deployed there."""
+    line = f"canario status --on kubernetes -n {fraud.namespace} f"
+    asked = {"COMP_WORDS": line, "COMP_CWORD": "6", "_CANARIO_COMPLETE": "bash_complete"}
+    assert done(Canario(tmp_path)(**asked, **cluster_environment(fraud))).stdout.strip() == "plain,fraud"
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
