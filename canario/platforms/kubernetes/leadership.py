@@ -26,6 +26,17 @@ TRUST_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
+_BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _first_epoch() -> int:
+    """Where a new lease begins to count: above every epoch of an earlier one of its name, which may still stand in states.
+
+    One lease takes less than a new holder a second.
+    """
+    return int((datetime.now(UTC) - _BEGINNING).total_seconds())
+
+
 class NotLeading(CanarioError):
     """Somebody else steers, or nobody can tell."""
 
@@ -66,7 +77,7 @@ class Leadership:
         try:
             lease = self._api.get(LEASES, self._name)
             if lease is None:
-                lease = self._api.create(LEASES, self._lease({}, transitions=1, takes=True))
+                lease = self._api.create(LEASES, self._lease({}, transitions=_first_epoch(), takes=True))
                 self._lead(lease, asked_at)
             elif self._may_hold(lease, asked_at):
                 self._hold(lease, asked_at)
@@ -105,7 +116,7 @@ class Leadership:
         spec = lease.get("spec") or {}
         # A process that was killed and is back under the same name begins a new term: its former self may have left a write under way.
         takes = self._epoch is None or spec.get("holderIdentity") != self._identity
-        transitions = int(spec.get("leaseTransitions") or 0) + takes
+        transitions = int(spec.get("leaseTransitions") or _first_epoch()) + takes
         self._lead(self._api.replace(LEASES, self._lease(lease, transitions=transitions, takes=takes)), asked_at)
 
     def _lead(self, lease: Object, asked_at: float) -> None:

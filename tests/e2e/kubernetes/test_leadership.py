@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -66,10 +67,13 @@ def cut_off(api: KubernetesApi) -> None:
 def test_the_first_leads_and_the_second_waits(room: Room, clock: Clock) -> None:
     """One of two has an epoch; the other has none as long as the first shows signs of life."""
     one, two = contender(room, "one", clock), contender(room, "two", clock)
+    one.look()
+    first = one.epoch
+    assert first is not None
     for _ in range(20):
         one.look()
         two.look()
-        assert (one.epoch, two.epoch) == (1, None)
+        assert (one.epoch, two.epoch) == (first, None)
         clock.now += 3.0
 
 
@@ -78,6 +82,7 @@ def test_who_stops_renewing_is_overtaken_and_has_known_it_before(room: Room, clo
     one, two = contender(room, "one", clock), contender(room, "two", clock)
     one.look()
     two.look()
+    first = one.epoch or 0
     stopped_at = clock.now
     ended_at = None
     while two.epoch is None:
@@ -90,9 +95,9 @@ def test_who_stops_renewing_is_overtaken_and_has_known_it_before(room: Room, clo
     assert ended_at is not None
     assert ended_at - stopped_at <= TRUST_SECONDS + 0.5
     assert clock.now - stopped_at > LEASE_SECONDS
-    assert two.epoch == 2
+    assert two.epoch == first + 1
     with pytest.raises(NotLeading):
-        one.require(1)
+        one.require(first)
     one.look()
     assert one.epoch is None
 
@@ -113,11 +118,12 @@ def test_the_same_process_name_again_is_a_new_term_at_once(room: Room, clock: Cl
     """A controller that was killed and is back need not wait for itself, and is not taken for its former self."""
     former = contender(room, "one", clock)
     former.look()
+    first = former.epoch or 0
     again = contender(room, "one", clock)
     again.look()
-    assert again.epoch == 2
+    assert again.epoch == first + 1
     again.look()
-    assert again.epoch == 2
+    assert again.epoch == first + 1
 
 
 def test_who_gives_the_lease_back_is_followed_at_once(room: Room, clock: Clock) -> None:
@@ -125,10 +131,11 @@ def test_who_gives_the_lease_back_is_followed_at_once(room: Room, clock: Clock) 
     one, two = contender(room, "one", clock), contender(room, "two", clock)
     one.look()
     two.look()
+    first = one.epoch or 0
     one.release()
     assert one.epoch is None
     two.look()
-    assert two.epoch == 2
+    assert two.epoch == first + 1
 
 
 def test_who_was_overtaken_gives_nothing_back(room: Room, clock: Clock) -> None:
@@ -136,11 +143,12 @@ def test_who_was_overtaken_gives_nothing_back(room: Room, clock: Clock) -> None:
     one, two = contender(room, "one", clock), contender(room, "two", clock)
     one.look()
     two.look()
+    first = one.epoch or 0
     clock.now += LEASE_SECONDS + 1
     two.look()
     one.release()
     two.look()
-    assert two.epoch == 2
+    assert two.epoch == first + 1
 
 
 def test_a_thread_renews_and_gives_back(room: Room) -> None:
@@ -159,11 +167,16 @@ def test_a_thread_renews_and_gives_back(room: Room) -> None:
 
 
 def test_a_lease_that_somebody_made_by_hand_is_taken(room: Room, clock: Clock) -> None:
-    """An empty one belongs to nobody."""
+    """An empty one belongs to nobody, and begins above every epoch that an earlier lease of its name may have given out."""
     room.api.create(LEASES, {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": {"name": NAME}})
     one = contender(room, "one", clock)
     one.look()
-    assert one.epoch == 1
+    first = one.epoch or 0
+    room.api.delete(LEASES, NAME)
+    time.sleep(1.1)
+    again = contender(room, "again", clock)
+    again.look()
+    assert (again.epoch or 0) > first > 0
 
 
 @pytest.mark.parametrize("seed", range(4))
