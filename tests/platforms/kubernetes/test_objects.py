@@ -1,0 +1,133 @@
+"""What the controller asks the cluster for a version: pods that the strictest standard admits, found by labels that never change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canario.model.deployment import ServedVersion
+from canario.model.resource import Autoscaling, ModelDeploymentSpec
+from canario.platforms.kubernetes.naming import selector, version_object
+from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned, owner_of, service_of
+from canario.platforms.kubernetes.resource import replicas_of
+from tests.platforms.kubernetes.plans import resources
+
+RESOURCE: dict[str, Any] = {"metadata": {"name": "fraud", "namespace": "models", "uid": "u-1"}}
+SERVED = ServedVersion(version="v2", image="fraud:v2")
+
+
+def pod_of(spec: ModelDeploymentSpec, served: ServedVersion = SERVED) -> dict[str, Any]:
+    found: dict[str, Any] = deployment_of(RESOURCE, spec, served)["spec"]["template"]["spec"]
+    return found
+
+
+@given(spec=resources())
+def test_a_server_s_pod_is_admitted_by_the_restricted_standard(spec: ModelDeploymentSpec) -> None:
+    """Whatever the resource says: each field that Pod Security `restricted` looks at, and nothing that it forbids."""
+    pod = pod_of(spec)
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert all("hostPort" not in port for port in container["ports"])
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & pod.keys()
+    assert all(set(volume) == {"name", "emptyDir"} for volume in pod["volumes"])
+
+
+@given(spec=resources())
+def test_a_server_s_pod_knows_nothing_of_the_cluster(spec: ModelDeploymentSpec) -> None:
+    """No token, no other Services' addresses: a model that is taken over reaches no API server."""
+    pod = pod_of(spec)
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+
+
+@given(spec=resources())
+def test_a_server_can_write_only_where_it_must(spec: ModelDeploymentSpec) -> None:
+    """Its home and /tmp are its own, empty at each start; the rest of the file system is read-only."""
+    (container,) = pod_of(spec)["containers"]
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/var/lib/canario", "/tmp"]  # noqa: S108 - an emptyDir
+    assert {each["name"]: each["value"] for each in container["env"]} == {
+        "CANARIO_HOME": "/var/lib/canario",
+        "TMPDIR": "/tmp",  # noqa: S108 - an emptyDir
+    }
+
+
+@given(one=resources(), other=resources())
+def test_selectors_do_not_change_with_the_spec(one: ModelDeploymentSpec, other: ModelDeploymentSpec) -> None:
+    """They are immutable in a cluster: any spec after any other can be applied over it."""
+    first, second = (deployment_of(RESOURCE, spec, SERVED) for spec in (one, other))
+    assert first["spec"]["selector"] == second["spec"]["selector"]
+    assert first["metadata"] == second["metadata"]
+    assert first["spec"]["template"]["metadata"] == second["spec"]["template"]["metadata"]
+    assert service_of(RESOURCE, SERVED) == service_of(RESOURCE, SERVED)
+
+
+@given(spec=resources())
+def test_service_deployment_and_autoscaler_find_the_same_pods(spec: ModelDeploymentSpec) -> None:
+    """One name, one selector, and every pod that is made carries it."""
+    deployment, service = deployment_of(RESOURCE, spec, SERVED), service_of(RESOURCE, SERVED)
+    chosen = selector("fraud", "server", "v2")
+    assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"] == chosen
+    assert chosen.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert deployment["metadata"]["name"] == service["metadata"]["name"] == version_object("fraud", "v2")
+    scaler = autoscaler_of(RESOURCE, spec, SERVED)
+    if scaler:
+        assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+
+
+@given(spec=resources())
+def test_either_the_spec_or_an_autoscaler_says_how_many(spec: ModelDeploymentSpec) -> None:
+    """Never both: they would fight."""
+    deployment, scaler = deployment_of(RESOURCE, spec, SERVED), autoscaler_of(RESOURCE, spec, SERVED)
+    assert ("replicas" in deployment["spec"]) == (scaler is None)
+    if scaler is None:
+        assert deployment["spec"]["replicas"] == replicas_of(spec)
+    else:
+        assert scaler["spec"]["minReplicas"] <= scaler["spec"]["maxReplicas"]
+
+
+@given(spec=resources(), image=st.sampled_from(["fraud:v2", "localhost/x@sha256:" + "0" * 64]))
+def test_a_version_runs_its_own_image_whatever_the_spec_says_now(spec: ModelDeploymentSpec, image: str) -> None:
+    """The stable version is not the spec's image while another one is on trial."""
+    (container,) = pod_of(spec, replace(SERVED, image=image))["containers"]
+    assert container["image"] == image
+
+
+@given(spec=resources())
+def test_nothing_that_was_left_out_is_written(spec: ModelDeploymentSpec) -> None:
+    """Empty fields stay the cluster's to fill in."""
+    pod = pod_of(spec)
+    for field in ("serviceAccountName", "priorityClassName", "imagePullSecrets", "nodeSelector", "tolerations"):
+        assert pod.get(field, "something")
+
+
+@given(spec=resources())
+def test_no_server_is_taken_away_before_another_is_ready(spec: ModelDeploymentSpec) -> None:
+    """A change of resources rolls without a gap, and a server finishes what it has within its grace."""
+    deployment = deployment_of(RESOURCE, spec, SERVED)
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    pod = deployment["spec"]["template"]["spec"]
+    arguments = pod["containers"][0]["args"]
+    linger, longest = (
+        float(arguments[arguments.index(name) + 1]) for name in ("--linger-seconds", "--longest-stop-seconds")
+    )
+    assert linger + longest < pod["terminationGracePeriodSeconds"]
+
+
+def test_everything_goes_with_its_model() -> None:
+    """Owned by the resource's uid, so that one of the same name, made later, is no owner."""
+    spec = ModelDeploymentSpec(image="fraud:v2", autoscaling=Autoscaling(min_replicas=2, max_replicas=4))
+    scaler = autoscaler_of(RESOURCE, spec, SERVED)
+    assert scaler
+    for content in (deployment_of(RESOURCE, spec, SERVED), service_of(RESOURCE, SERVED), scaler):
+        assert content["metadata"]["ownerReferences"] == owner_of(RESOURCE)
+        assert is_owned(content, RESOURCE)
+        assert not is_owned(content, {"metadata": {**RESOURCE["metadata"], "uid": "u-2"}})
+    assert not is_owned({"metadata": {}}, RESOURCE)
