@@ -58,10 +58,9 @@ def a_model() -> Iterator[Model]:
 def rollout(model: Model, candidate: str, plan: Object, rate: float) -> tuple[Sighting, Object]:
     """One rollout from v1 under traffic, and what the routers showed of it."""
     model.settle("v1")
-    past = model.ended()
     with model.traffic(rate), Watcher(model, candidate) as watcher:
         model.upgrade(candidate, plan)
-        end = model.the_end(candidate, 180, after=past)
+        end = model.the_end(candidate, 180)
     return watcher.seen, end
 
 

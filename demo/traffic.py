@@ -185,7 +185,7 @@ class Traffic:
                 if not self._sends_again or error.code() is not grpc.StatusCode.UNAVAILABLE:
                     raise
                 self.tally.sent_again += 1
-                response = await send()
+                response = await send(wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
             self._count("gRPC", started, failure=f"gRPC {error.code().name}: {error.details()}"[:200])
             return

@@ -41,6 +41,8 @@ class Model:
     ledger: Ledger
     router_image: str
     name: str = MODEL
+    _end_before: str = ""
+    """The rollout that had ended last when something was asked for."""
     _names: count[int] = field(default_factory=lambda: count(1))
 
     def fresh(self, image: str) -> str:
@@ -67,6 +69,7 @@ class Model:
             **(strategy or {}),
             **values,
         }
+        self.remember()
         self.kube.helm("upgrade", "--install", self.name, CHART, f"--namespace={self.namespace}", values=given)
 
     def settle(self, version: str) -> None:
@@ -126,23 +129,28 @@ class Model:
 
         until(is_observed, "the controller to look at the spec", 30, self.told)
 
-    def the_end(self, candidate: str, seconds: float = 90, *, after: int = 0) -> Object:
-        """How the rollout of a version has ended, once it has; `after` so many earlier ones of the history."""
+    def the_end(self, candidate: str, seconds: float = 90) -> Object:
+        """How the rollout of a version that was begun by the last upgrade or wish has ended, once it has."""
 
         def ended() -> Object | None:
             status = self.status()
             history = status.get("history") or []
-            is_over = not status.get("rollout") and len(history) > after and history[-1]["candidate"] == candidate
-            return cast("Object", history[-1]) if is_over else None
+            is_over = not status.get("rollout") and self._last_end(status) != self._end_before
+            return cast("Object", history[-1]) if is_over and history[-1]["candidate"] == candidate else None
 
         return cast("Object", until(ended, f"the end of {candidate}", seconds, self.told))
 
-    def ended(self) -> int:
-        """How many rollouts the history holds."""
-        return len(self.status().get("history") or [])
+    def remember(self) -> None:
+        """From here on another rollout's end is waited for than the last one's."""
+        self._end_before = self._last_end(self.status())
+
+    def _last_end(self, status: Object) -> str:
+        history = status.get("history") or [{}]
+        return str(history[-1].get("rollout", ""))
 
     def wish(self, kind: str, **words: Any) -> str:
         """A person's wish, as `canario promote` and its like write it; the wish's id."""
+        self.remember()
         identity = uuid.uuid4().hex[:8]
         wish = {"id": identity, "kind": kind, "actor": "e2e", **words}
         self.kubectl("annotate", "--overwrite", f"mdep/{self.name}", f"{REQUEST_ANNOTATION}={json.dumps(wish)}")

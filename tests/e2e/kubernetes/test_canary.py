@@ -57,9 +57,9 @@ def test_rollback_by_command_brings_an_earlier_version_back(v1_answers: Model) -
     with model.traffic():
         model.upgrade(good, canary())
         assert model.the_end(good)["phase"] == Phase.PROMOTED
-        past = model.ended()
+        model.remember()
         canario(model, "rollback", model.name, "v1", "--reason", "somebody called")
-        end = model.the_end("v1", after=past)
+        end = model.the_end("v1")
         assert (end["phase"], model.status()["stable"]) == (Phase.PROMOTED, "v1")
         model.upgrade(good, canary())
         model.wait_observed()

@@ -69,8 +69,7 @@ def test_an_equal_version_is_promoted_where_stable_itself_fails(
 
 def watched(model: Model, candidate: str, plan: Object) -> tuple[Sighting, Object]:
     """A rollout at 200 requests a second from its start to its end, with the routers looked at all the while."""
-    past = model.ended()
     with model.traffic(RATE), Watcher(model, candidate) as watcher:
         model.upgrade(candidate, plan)
-        end = model.the_end(candidate, after=past)
+        end = model.the_end(candidate)
     return watcher.seen, end
