@@ -155,6 +155,9 @@ class World:
             self._refuse_a_taken_name(kind, name, resource)
         elif not is_owned(live, resource):
             raise _NameTaken(f"{kind.kind.lower()} {name} belongs to somebody else: rename it, or the model")
+        elif kind is DEPLOYMENTS and "replicas" not in content["spec"] and _owns_replicas(live):
+            held = {"metadata": {"name": name}, "spec": {"replicas": live["spec"]["replicas"]}}
+            self._api.apply(kind, held, manager=_REPLICAS_MANAGER, namespace=self._namespace)
         applied = self._api.apply(kind, content, manager=FIELD_MANAGER, namespace=self._namespace)
         self._applied[(kind.plural, name)] = (content, _revision(applied))
         metrics.WRITES.labels(kind.plural).inc()
@@ -215,6 +218,10 @@ class World:
         )
 
 
+_REPLICAS_MANAGER = f"{FIELD_MANAGER}-replicas"
+"""Holds the number of servers while it goes from the spec to an autoscaler: a field without an owner would fall back to 1."""
+
+
 class _NameTaken(CanarioError):
     """An object of the name that is needed is there already, and is not ours."""
 
@@ -238,6 +245,14 @@ def _versions_of(seen: Seen) -> set[str]:
         for each in (*seen.deployments, *seen.pods)
         if is_component(each, SERVER)
     }
+
+
+def _owns_replicas(live: Object) -> bool:
+    """Whether the number of servers is ours by the last apply."""
+    return any(
+        entry.get("manager") == FIELD_MANAGER and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        for entry in live["metadata"].get("managedFields") or []
+    )
 
 
 def _revision(content: Object) -> object:
