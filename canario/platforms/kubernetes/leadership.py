@@ -116,7 +116,8 @@ class Leadership:
         spec = lease.get("spec") or {}
         # A process that was killed and is back under the same name begins a new term: its former self may have left a write under way.
         takes = self._epoch is None or spec.get("holderIdentity") != self._identity
-        transitions = int(spec.get("leaseTransitions") or _first_epoch()) + takes
+        known = int(spec.get("leaseTransitions") or 0)
+        transitions = known + takes if known else _first_epoch()
         self._lead(self._api.replace(LEASES, self._lease(lease, transitions=transitions, takes=takes)), asked_at)
 
     def _lead(self, lease: Object, asked_at: float) -> None:
