@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from canario.adapters.kubernetes_api import (
@@ -138,10 +138,12 @@ class World:
                 (DEPLOYMENTS, deployment_of(resource, spec, served), seen.deployments),
                 (AUTOSCALERS, scaler, seen.autoscalers),
             ):
-                if content is None:
-                    self._applied.pop((kind.plural, version_object(self._model, version)), None)
-                else:
+                if content is not None:
                     is_still = self._apply(kind, content, found, resource) and is_still
+            if scaler is None:
+                name = version_object(self._model, version)
+                given_up = [each for each in seen.autoscalers if each["metadata"]["name"] == name]
+                is_still = self._remove(AUTOSCALERS, given_up, resource) and is_still
         return is_still
 
     def _apply(self, kind: Resource, content: Object, found: tuple[Object, ...], resource: Object) -> bool:
@@ -177,23 +179,23 @@ class World:
             (DEPLOYMENTS, seen.deployments),
             (SERVICES, seen.services),
         ):
-            for each in found:
-                metadata = each["metadata"]
-                version = metadata["labels"].get(VERSION_LABEL)
-                unwanted = version not in (*deployment.wanted, deployment.split.stable) or (
-                    kind is AUTOSCALERS and self._is_stray(kind, each)
-                )
-                if version is None or not unwanted or not is_owned(each, resource) or "deletionTimestamp" in metadata:
-                    continue
-                self._api.delete(kind, metadata["name"], uid=metadata["uid"], namespace=self._namespace)
-                self._applied.pop((kind.plural, metadata["name"]), None)
-                metrics.WRITES.labels(kind.plural).inc()
-                is_still = False
+            kept = {None, *deployment.wanted, deployment.split.stable}
+            unwanted = [each for each in found if each["metadata"]["labels"].get(VERSION_LABEL) not in kept]
+            is_still = self._remove(kind, unwanted, resource) and is_still
         return is_still
 
-    def _is_stray(self, kind: Resource, content: Object) -> bool:
-        """An autoscaler that this process has not applied: the spec has none any more."""
-        return (kind.plural, content["metadata"]["name"]) not in self._applied
+    def _remove(self, kind: Resource, unwanted: Iterable[Object], resource: Object) -> bool:
+        """Remove what is ours among these; True when there was nothing to remove."""
+        is_still = True
+        for each in unwanted:
+            metadata = each["metadata"]
+            if not is_owned(each, resource) or "deletionTimestamp" in metadata:
+                continue
+            self._api.delete(kind, metadata["name"], uid=metadata["uid"], namespace=self._namespace)
+            self._applied.pop((kind.plural, metadata["name"]), None)
+            metrics.WRITES.labels(kind.plural).inc()
+            is_still = False
+        return is_still
 
     def _plan(self, spec: ModelDeploymentSpec, deployment: Deployment) -> RouterPlan:
         wanted = dict.fromkeys((deployment.split.stable, *deployment.wanted))
