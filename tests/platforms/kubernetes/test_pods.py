@@ -131,7 +131,7 @@ conditions = st.lists(
         {"type": st.sampled_from(["Ready", "PodScheduled"]), "status": st.sampled_from(["True", "False"])}
     )
 )
-states = st.one_of(
+states: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.fixed_dictionaries({}, optional={"running": st.just({}), "terminated": st.just({"exitCode": 1})}),
     st.fixed_dictionaries(
