@@ -78,6 +78,9 @@ class Shadows:
                         told = str(lost)
                         _log.warning("the copies of %s cannot be compared now: %s", rollout, lost)
                     found = None
+                except Exception:  # noqa: BLE001 - figures that no longer move must not pass for evidence
+                    _log.exception("the copies of %s cannot be compared", rollout)
+                    found = None
                 if not ending.is_set():
                     self._comparison = found
         if joiner is not None:
