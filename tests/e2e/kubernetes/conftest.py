@@ -104,6 +104,13 @@ def model(
 
 
 @pytest.fixture
+def at_rest(model: Model) -> Model:
+    """The shared model with a good version as its stable one and nothing under way, whatever the test before left."""
+    model.rest()
+    return model
+
+
+@pytest.fixture
 def v1_answers(model: Model) -> Model:
     """The shared model with v1 as its stable version and nothing under way, whatever the test before left."""
     model.settle("v1")

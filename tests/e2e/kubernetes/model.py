@@ -72,6 +72,18 @@ class Model:
         self.remember()
         self.kube.helm("upgrade", "--install", self.name, CHART, f"--namespace={self.namespace}", values=given)
 
+    @property
+    def stable(self) -> str:
+        """The version that answers by default."""
+        return str(self.status().get("stable", ""))
+
+    def rest(self) -> None:
+        """Have nothing under way."""
+        if self.status().get("rollout"):
+            self.wish("abort", reason="the next scenario begins")
+        until(lambda: not self.status().get("rollout"), "the rollout to end", 60, self.told)
+        self.wait_ready()
+
     def settle(self, version: str) -> None:
         """Have a version answer with nothing under way, by asking for it in the spec."""
 
@@ -82,6 +94,7 @@ class Model:
             accepted = self.condition("Accepted").get("status") == "True"
             return seen and accepted and status.get("stable") == version and not status.get("rollout")
 
+        self.rest()
         if self.resource().get("spec", {}).get("version") != version or not is_settled():
             self.upgrade(version, canary())
             until(is_settled, f"{version} to answer alone", 120, self.told)
@@ -108,6 +121,7 @@ class Model:
         """Until the model answers, with all its routers."""
         until(lambda: self.condition("Ready").get("status") == "True", "the model to answer", seconds, self.told)
         until(lambda: len(self.killer.pods(model=self.name, component="router")) >= 2, "two routers", seconds)
+        until(lambda: len(self.killer.pods(model=self.name, component="server", version=self.stable)) >= 1, "a server")
 
     def wait_for(self, phase: Phase | str, seconds: float = 60, *, weight: float | None = None) -> Object:
         """Until the rollout is in a phase (and at a weight); the status then."""

@@ -14,16 +14,16 @@ from tests.e2e.kubernetes.model import Model
 from tests.e2e.kubernetes.plans import canary, held
 
 
-def test_a_good_version_rises_and_is_promoted_while_pods_are_deleted(v1_answers: Model, controller: Controller) -> None:
+def test_a_good_version_rises_and_is_promoted_while_pods_are_deleted(at_rest: Model, controller: Controller) -> None:
     """`helm upgrade` with another image is all that a release takes; clients notice nothing of it, nor of pods that go."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good, stable = at_rest, at_rest.fresh("v2"), at_rest.stable
     with model.traffic():
         model.upgrade(good, canary(minimum_requests=150))
         model.wait_for(Phase.STEPPING, weight=10)
         model.killer.delete(model.killer.pods(component="router")[0])
         controller.delete()
         model.wait_for(Phase.STEPPING, weight=50)
-        model.killer.delete(model.killer.pods(component="server", version="v1")[0])
+        model.killer.delete(model.killer.pods(component="server", version=stable)[0])
         model.killer.delete(model.killer.pods(component="server", version=good)[0])
         end = model.the_end(good)
     assert end["phase"] == Phase.PROMOTED
@@ -33,46 +33,46 @@ def test_a_good_version_rises_and_is_promoted_while_pods_are_deleted(v1_answers:
     assert set(weights) >= {10, 50, 100}
 
 
-@pytest.mark.parametrize("version", ["v4", "v3"])
-def test_a_version_that_fails_is_rolled_back_while_servers_are_killed(v1_answers: Model, version: str) -> None:
+@pytest.mark.parametrize("image", ["v4", "v3"])
+def test_a_version_that_fails_is_rolled_back_while_servers_are_killed(at_rest: Model, image: str) -> None:
     """A version that fails all or 5 % is thrown back, and the routers answer its failures from stable: nobody sees one."""
-    model = v1_answers
+    model, version, stable = at_rest, at_rest.fresh(image), at_rest.stable
     with model.traffic():
         model.upgrade(version, canary(minimum_requests=1000, gates=[{"kind": "errors", "marginPercent": 1}]))
         model.wait_for(Phase.STEPPING, weight=10)
-        model.killer.kill(model.killer.pods(component="server", version="v1")[0])
+        model.killer.kill(model.killer.pods(component="server", version=stable)[0])
         end = model.the_end(version)
     assert end["phase"] == Phase.ROLLED_BACK
     assert "errors" in end["reason"]
-    assert model.status()["stable"] == "v1"
+    assert model.stable == stable
     assert not model.killer.pods(component="server", version=version)
     accepted = model.condition("Accepted")
     assert (accepted["status"], accepted["reason"]) == ("False", "RolledBack")
     model.assert_whole_journal()
 
 
-def test_rollback_by_command_brings_an_earlier_version_back(v1_answers: Model) -> None:
+def test_rollback_by_command_brings_an_earlier_version_back(at_rest: Model) -> None:
     """`canario rollback` goes back to a version that is kept, in seconds, and a later `helm upgrade` of the old spec does not undo it."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good, earlier = at_rest, at_rest.fresh("v2"), at_rest.stable
     with model.traffic():
         model.upgrade(good, canary())
         assert model.the_end(good)["phase"] == Phase.PROMOTED
         model.remember()
-        canario(model, "rollback", model.name, "v1", "--reason", "somebody called")
-        end = model.the_end("v1")
-        assert (end["phase"], model.status()["stable"]) == (Phase.PROMOTED, "v1")
+        canario(model, "rollback", model.name, earlier, "--reason", "somebody called")
+        end = model.the_end(earlier)
+        assert (end["phase"], model.stable) == (Phase.PROMOTED, earlier)
         model.upgrade(good, canary())
         model.wait_observed()
         accepted = model.condition("Accepted")
     assert (accepted["status"], accepted["reason"]) == ("False", "HeldByHand")
     assert good in accepted["message"]
-    assert model.status()["stable"] == "v1"
+    assert model.stable == earlier
     assert "rollout" not in model.status()
 
 
-def test_a_person_holds_and_goes_on_and_ends_a_canary(v1_answers: Model) -> None:
+def test_a_person_holds_and_goes_on_and_ends_a_canary(at_rest: Model) -> None:
     """Pause, resume, promote and abort do what they say, once, and say why not when they cannot."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good = at_rest, at_rest.fresh("v2")
     with model.traffic():
         model.upgrade(good, held())
         model.wait_for(Phase.STEPPING, weight=10)

@@ -11,9 +11,9 @@ from tests.e2e.kubernetes.steady import steady
 KILLS = 2
 
 
-def test_without_a_second_try_a_killed_router_is_noticed(v1_answers: Model, report: Callable[[str], None]) -> None:
+def test_without_a_second_try_a_killed_router_is_noticed(at_rest: Model, report: Callable[[str], None]) -> None:
     """Neither drained nor asked again: some requests fail, and this suite counts them."""
-    model, killer = v1_answers, v1_answers.killer
+    model, killer = at_rest, at_rest.killer
     with steady(model.target, None, 100) as clients:
         for _ in range(KILLS):
             killer.kill(killer.pods(component="router")[0])

@@ -28,7 +28,7 @@ def at_ten_percent(model: Model) -> Iterator[tuple[Model, str]]:
     model.wait_for(Phase.STEPPING, weight=10)
     until(lambda: model.split_written().get("weight_percent") == 10, "10 % to be written")
     yield model, candidate
-    model.settle("v1")
+    model.rest()
 
 
 def test_an_edited_weight_is_put_back(at_ten_percent: tuple[Model, str]) -> None:
@@ -93,10 +93,10 @@ def test_a_second_change_takes_the_place_of_the_first(at_ten_percent: tuple[Mode
     model.assert_whole_journal()
 
 
-def test_an_image_that_cannot_be_pulled_is_told_and_harms_nobody(v1_answers: Model) -> None:
+def test_an_image_that_cannot_be_pulled_is_told_and_harms_nobody(at_rest: Model) -> None:
     """The rollout goes back with the cluster's own words, long before its patience ends, and stable was never touched."""
-    model = v1_answers
-    servers = {pod["metadata"]["uid"] for pod in model.killer.pods(component="server", version="v1")}
+    model, stable = at_rest, at_rest.stable
+    servers = {pod["metadata"]["uid"] for pod in model.killer.pods(component="server", version=stable)}
     with model.traffic():
         model.upgrade("absent", canary())
         end = model.the_end("absent", 110)
@@ -105,12 +105,12 @@ def test_an_image_that_cannot_be_pulled_is_told_and_harms_nobody(v1_answers: Mod
     assert "fraud:absent" in end["reason"]
     accepted = model.condition("Accepted")
     assert (accepted["reason"], "cannot start" in accepted["message"]) == ("RolledBack", True)
-    assert {pod["metadata"]["uid"] for pod in model.killer.pods(component="server", version="v1")} == servers
+    assert {pod["metadata"]["uid"] for pod in model.killer.pods(component="server", version=stable)} == servers
 
 
-def test_a_version_that_never_gets_ready_is_given_up(v1_answers: Model, canario_image: str) -> None:
+def test_a_version_that_never_gets_ready_is_given_up(at_rest: Model, canario_image: str) -> None:
     """An image that is no model's: after `startSeconds` the rollout goes back and says that no server was ready."""
-    model = v1_answers
+    model, stable = at_rest, at_rest.stable
     plan = canary()
     plan["strategy"] |= {"startSeconds": 8}
     with model.traffic():
@@ -118,19 +118,19 @@ def test_a_version_that_never_gets_ready_is_given_up(v1_answers: Model, canario_
         end = model.the_end("hollow")
     assert end["phase"] == Phase.ROLLED_BACK
     assert "no ready server" in end["reason"] or "cannot start" in end["reason"]
-    assert model.status()["stable"] == "v1"
+    assert model.stable == stable
 
 
-def test_a_model_removed_in_the_middle_of_a_rollout_leaves_nothing(v1_answers: Model) -> None:
+def test_a_model_removed_in_the_middle_of_a_rollout_leaves_nothing(at_rest: Model) -> None:
     """`helm uninstall` takes servers, routers, configuration, state and journal along, whatever was under way."""
-    before = v1_answers.kube.objects(v1_answers.namespace)
-    second = replace(v1_answers, name="second")
+    before = at_rest.kube.objects(at_rest.namespace)
+    second = replace(at_rest, name="second")
     second.install("v1", held(), replicas=1)
     second.upgrade("v2", held(), replicas=1)
     second.wait_for(Phase.STEPPING)
-    assert len(v1_answers.kube.objects(v1_answers.namespace)) > len(before) + 8
+    assert len(at_rest.kube.objects(at_rest.namespace)) > len(before) + 8
     second.uninstall()
-    until(lambda: v1_answers.kube.objects(v1_answers.namespace) <= before, "nothing to be left", 60)
+    until(lambda: at_rest.kube.objects(at_rest.namespace) <= before, "nothing to be left", 60)
 
 
 def give_all_to_the_last(node: object) -> object:

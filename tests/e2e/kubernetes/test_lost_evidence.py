@@ -21,9 +21,9 @@ from tests.e2e.kubernetes.plans import canary
 HELD_SECONDS = 6.0
 
 
-def test_a_healthy_release_waits_while_a_router_cannot_be_read(v1_answers: Model, controller: Controller) -> None:
+def test_a_healthy_release_waits_while_a_router_cannot_be_read(at_rest: Model, controller: Controller) -> None:
     """One router out of the controller's reach: clients notice nothing, nothing is promoted or thrown back, and the status says why."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good = at_rest, at_rest.fresh("v2")
     with model.traffic():
         model.upgrade(good, canary(10, 100, minimum_requests=150))
         model.wait_for(Phase.STEPPING, weight=10)
@@ -48,9 +48,10 @@ def out_of_reach(router: Object, controller: Object) -> Iterator[None]:
     if not pids:
         pytest.skip("the router runs on another machine")
     enter = ["nsenter", f"--target={pids[0]}", "--net", "iptables"]
-    rule = ["INPUT", "--protocol=tcp", f"--dport={ROUTER_OPERATOR_PORT}", f"--source={controller['status']['podIP']}"]
-    subprocess.run([*enter, "--append", *rule, "--jump=DROP"], check=True)
+    peer, port = controller["status"]["podIP"], str(ROUTER_OPERATOR_PORT)
+    rule = ["INPUT", "--protocol", "tcp", "--dport", port, "--source", peer, "--jump", "DROP"]
+    subprocess.run([*enter, "--append", *rule], check=True)
     try:
         yield
     finally:
-        subprocess.run([*enter, "--delete", *rule, "--jump=DROP"], check=True)
+        subprocess.run([*enter, "--delete", *rule], check=True)

@@ -32,9 +32,9 @@ def rested(controller: Controller) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STEPPING, Phase.WATCHING, Phase.FINISHING])
-def test_a_promotion_survives_its_controller(v1_answers: Model, controller: Controller, phase: Phase) -> None:
+def test_a_promotion_survives_its_controller(at_rest: Model, controller: Controller, phase: Phase) -> None:
     """Killed with SIGKILL wherever it stands, the rollout goes on from there and ends promoted; no request fails."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good = at_rest, at_rest.fresh("v2")
     with model.traffic():
         model.upgrade(good, canary(50, 100))
         model.wait_for(phase)
@@ -45,22 +45,22 @@ def test_a_promotion_survives_its_controller(v1_answers: Model, controller: Cont
     model.assert_whole_journal()
 
 
-def test_a_rollback_survives_its_controller(v1_answers: Model, controller: Controller) -> None:
+def test_a_rollback_survives_its_controller(at_rest: Model, controller: Controller) -> None:
     """Killed on the way back, it goes on going back; the bad version's servers are stopped and nobody is asked twice."""
-    model = v1_answers
+    model, bad, stable = at_rest, at_rest.fresh("v4"), at_rest.stable
     with model.traffic():
-        model.upgrade("v4", canary())
+        model.upgrade(bad, canary())
         model.wait_for(Phase.RETURNING)
         controller.kill()
-        end = model.the_end("v4")
+        end = model.the_end(bad)
     assert end["phase"] == Phase.ROLLED_BACK
-    assert model.status()["stable"] == "v1"
+    assert model.stable == stable
     model.assert_whole_journal()
 
 
-def test_of_two_controllers_one_steers_even_when_the_leader_slept(v1_answers: Model, controller: Controller) -> None:
+def test_of_two_controllers_one_steers_even_when_the_leader_slept(at_rest: Model, controller: Controller) -> None:
     """A leader that sleeps is replaced, and when it wakes in the middle of things it writes nothing any more."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good = at_rest, at_rest.fresh("v2")
     controller.install(replicas=2)
     try:
         leader = controller.leader()
@@ -82,13 +82,13 @@ def test_of_two_controllers_one_steers_even_when_the_leader_slept(v1_answers: Mo
     model.assert_whole_journal()
 
 
-def test_an_api_server_that_is_away_delays_and_breaks_nothing(v1_answers: Model, cluster: Cluster) -> None:
+def test_an_api_server_that_is_away_delays_and_breaks_nothing(at_rest: Model, cluster: Cluster) -> None:
     """Clients are answered as before for half a minute, and then the rollout goes on to its end."""
     if cluster.audit_log is None:
         pytest.skip("the API server is somebody else's")
     settings = Settings.from_environment()
     servers = [pid for pid, name in node.processes(settings).items() if name == "kube-apiserver"]
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good = at_rest, at_rest.fresh("v2")
     with model.traffic() as clients:
         model.upgrade(good, canary(10, 100, minimum_requests=150))
         model.wait_for(Phase.STEPPING)
@@ -104,16 +104,16 @@ def test_an_api_server_that_is_away_delays_and_breaks_nothing(v1_answers: Model,
 
 
 def test_servers_routers_and_controller_may_all_be_killed_in_one_rollout(
-    v1_answers: Model, controller: Controller
+    at_rest: Model, controller: Controller
 ) -> None:
     """SIGKILL for one of each: a client whose connection broke asks once more, as all do, and nobody sees a failure."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good, stable = at_rest, at_rest.fresh("v2"), at_rest.stable
     with model.traffic(sends_again=True) as clients:
         model.upgrade(good, canary(10, 100, minimum_requests=150))
         model.wait_for(Phase.STEPPING)
         killer = model.killer
         controller.kill()
-        killer.kill(killer.pods(component="server", version="v1")[0])
+        killer.kill(killer.pods(component="server", version=stable)[0])
         killer.kill(killer.pods(component="router")[0])
         until(lambda: len(killer.pods(component="router")) == 2, "the killed router")
         killer.kill(killer.pods(component="server", version=good)[0])

@@ -16,26 +16,26 @@ ONE_POINT: list[Object] = [{"kind": "errors", "marginPercent": 1}]
 TWO_POINTS: list[Object] = [{"kind": "errors", "marginPercent": 2}]
 
 
-def test_a_version_that_fails_all_is_gone_in_three_seconds(v1_answers: Model, report: Callable[[str], None]) -> None:
+def test_a_version_that_fails_all_is_gone_in_three_seconds(at_rest: Model, report: Callable[[str], None]) -> None:
     """From its first request at 10 % to its last: at most 3 s and 40 bad answers, which clients do not see."""
-    seen, end = watched(v1_answers, "v4", canary(minimum_requests=100, gates=ONE_POINT))
+    seen, end = watched(at_rest, at_rest.fresh("v4"), canary(minimum_requests=100, gates=ONE_POINT))
     report(f"fails all, 10 % of {RATE:.0f}/s: {seen.exposed_seconds:.2f} s, {seen.bad_answers} bad answers")
     assert end["phase"] == Phase.ROLLED_BACK
     assert seen.exposed_seconds <= 3.0
     assert 0 < seen.bad_answers <= 40
 
 
-def test_a_version_that_fails_five_percent_is_never_promoted(v1_answers: Model, report: Callable[[str], None]) -> None:
+def test_a_version_that_fails_five_percent_is_never_promoted(at_rest: Model, report: Callable[[str], None]) -> None:
     """It is thrown back within seconds; benchmarks/kubernetes.py gives the median of many."""
-    seen, end = watched(v1_answers, "v3", canary(minimum_requests=100, gates=ONE_POINT))
+    seen, end = watched(at_rest, at_rest.fresh("v3"), canary(minimum_requests=100, gates=ONE_POINT))
     report(f"fails 5 %, 10 % of {RATE:.0f}/s: {seen.exposed_seconds:.2f} s, {seen.bad_answers} bad answers")
     assert end["phase"] == Phase.ROLLED_BACK
     assert seen.exposed_seconds <= 40.0
 
 
-def test_a_good_version_is_up_in_thirty_seconds(v1_answers: Model, report: Callable[[str], None]) -> None:
+def test_a_good_version_is_up_in_thirty_seconds(at_rest: Model, report: Callable[[str], None]) -> None:
     """10, 50, 100 %: each step as soon as it has proved something, each weight real soon after it was decided."""
-    model, good = v1_answers, v1_answers.fresh("v2")
+    model, good = at_rest, at_rest.fresh("v2")
     seen, end = watched(model, good, canary(minimum_requests=100, gates=TWO_POINTS))
     assert end["phase"] == Phase.PROMOTED
     rise = seen.weights_at[100] - seen.weights_at[10]
@@ -54,11 +54,9 @@ def test_a_good_version_is_up_in_thirty_seconds(v1_answers: Model, report: Calla
     assert max(lags.values()) <= 2.5
 
 
-def test_an_equal_version_is_promoted_where_stable_itself_fails(
-    v1_answers: Model, report: Callable[[str], None]
-) -> None:
+def test_an_equal_version_is_promoted_where_stable_itself_fails(at_rest: Model, report: Callable[[str], None]) -> None:
     """Stable fails 0.5 % of requests and so does the candidate: that is no reason to throw it back."""
-    model, stable, equal = v1_answers, v1_answers.fresh("v5"), v1_answers.fresh("v6")
+    model, stable, equal = at_rest, at_rest.fresh("v5"), at_rest.fresh("v6")
     with model.traffic(RATE):
         model.upgrade(stable, canary(100, minimum_requests=10, gates=[{"kind": "errors", "marginPercent": 50}]))
         assert model.the_end(stable)["phase"] == Phase.PROMOTED

@@ -27,9 +27,9 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 Right = tuple[str, str, str]
 
 
-def test_a_cluster_at_rest_is_not_written_to(v1_answers: Model, controller: Controller, cluster: Cluster) -> None:
+def test_a_cluster_at_rest_is_not_written_to(at_rest: Model, controller: Controller, cluster: Cluster) -> None:
     """With nothing to do, the controller writes nothing for half a minute but the sign that it lives."""
-    model = v1_answers
+    model = at_rest
     time.sleep(3)  # the status of what has just ended
     before, since = versions(model), time.time()
     time.sleep(QUIET_SECONDS)
@@ -43,9 +43,9 @@ def test_a_cluster_at_rest_is_not_written_to(v1_answers: Model, controller: Cont
         assert {entry["objectRef"]["resource"] for entry in writes} <= {"leases"}
 
 
-def test_the_footprint_is_told(v1_answers: Model, controller: Controller, report: Callable[[str], None]) -> None:
+def test_the_footprint_is_told(at_rest: Model, controller: Controller, report: Callable[[str], None]) -> None:
     """Memory and CPU of controller and routers, at rest and at 200 requests a second."""
-    model = v1_answers
+    model = at_rest
     pods = {"controller": [controller.leader()], "router": model.killer.pods(model=model.name, component="router")}
     processes = {what: [psutil.Process(pid) for pod in each for pid in pids_of(pod)] for what, each in pods.items()}
     if not all(processes.values()):
