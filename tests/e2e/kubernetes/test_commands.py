@@ -131,6 +131,10 @@ def test_a_good_version_is_rolled_out_and_its_records_are_kept(fraud: Model, run
     (newest, *_) = done(run("history", fraud.name, "--output", "json")).json()
     assert newest == past
     assert f"of {version} over v1" in done(run("explain", fraud.name)).stdout
+    unknown = run("explain", fraud.name, "fraud-9999")
+    assert unknown.exit_code == FAILED
+    assert "fraud has no rollout 'fraud-9999'" in unknown.stderr
+    assert newest["rollout"] in unknown.stderr
     assert done(run("replay", fraud.name, "--output", "json")).json()["mismatches"] == []
     assert done(run("watch", fraud.name, "--output", "json")).json() == past
     page = done(run("status", fraud.name)).stdout
@@ -261,7 +265,6 @@ def test_tab_completes_the_models_of_the_cluster(fraud: Model, tmp_path: Path) -
         (("rollout", "fraud"), "fraud does not say which version", "canario rollout fraud:TAG --on kubernetes"),
         (("rollback", "fraud", "v99"), "was never served as v99 here", "--image IMAGE"),
         (("rollout", "fraud:v9", "--steps", "50,10"), "the weights do not rise", "small to large"),
-        (("explain", "fraud", "fraud-9999"), "fraud has no rollout 'fraud-9999'", "the last ones are"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_way_out(
