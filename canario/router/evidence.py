@@ -75,19 +75,23 @@ class RouterTallies:
     """Of processes that will never be looked at again."""
 
     def then(self, process: str, seen: Seen) -> RouterTallies:
-        """The tallies after one more look at one process."""
-        return RouterTallies(last={**self.last, process: seen}, ended=self.ended)
+        """The tallies after one more look at one process; another one at its address has ended by then."""
+        address = process.rpartition(" ")[0]
+        kept = self._without([each for each in self.last if each != process and each.rpartition(" ")[0] == address])
+        return RouterTallies(last={**kept.last, process: seen}, ended=kept.ended)
 
     def at(self, addresses: Collection[str]) -> RouterTallies:
         """The same total, kept short: routers live at these addresses only (`host:port`), all others have ended."""
-        gone = [process for process in self.last if process.rpartition(" ")[0] not in addresses]
+        return self._without([process for process in self.last if process.rpartition(" ")[0] not in addresses])
+
+    def total(self) -> Seen:
+        return sum(self.last.values(), self.ended)
+
+    def _without(self, gone: Collection[str]) -> RouterTallies:
         return RouterTallies(
             last={process: seen for process, seen in self.last.items() if process not in gone},
             ended=sum((self.last[process] for process in gone), self.ended),
         )
-
-    def total(self) -> Seen:
-        return sum(self.last.values(), self.ended)
 
 
 def seen_in(samples: Iterable[Sample]) -> Seen:

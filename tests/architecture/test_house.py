@@ -176,7 +176,7 @@ def test_the_readme_names_only_commands_that_exist(language: str) -> None:
     ).stdout
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     blocks = "\n".join(re.findall(r"```(?:bash|sh|console)?\n(.*?)```", text, re.DOTALL))
-    typed = set(re.findall(r"\bcanario ([a-z]+)", blocks))
+    typed = set(re.findall(r"^(?:kubectl )?canario ([a-z]+)", blocks, re.MULTILINE))
     made = set(re.findall(r"\bmake ([a-z0-9-]+)", blocks))
     assert typed, "the README shows no canario command"
     assert [command for command in typed if not re.search(rf"^\s+{command}\b", helped, re.MULTILINE)] == []

@@ -35,8 +35,6 @@ READ_SECONDS = 1.0
 NUDGE_SECONDS = 1.0
 """How long a router may take to run what is written before its kubelet is nudged again."""
 MOUNT_FOLDER = Path("/etc/canario/router")
-MOST_TALLIES = 32
-"""More processes than these are not remembered one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +150,6 @@ class Fleet:
         if version_of([document]) != self._proved:
             validate(document)
             self._proved = version_of([document])
-
-
-def shortened(tallies: RouterTallies, pods: Iterable[str]) -> RouterTallies:
-    """The same total in few parts: only the newest process of a pod that is still there can count on."""
-    if len(tallies.last) <= MOST_TALLIES:
-        return tallies
-    newest = {process.partition(" ")[0]: process for process in tallies.last}
-    kept = {process for pod, process in newest.items() if pod in set(pods)}
-    ended = sum((seen for process, seen in tallies.last.items() if process not in kept), tallies.ended)
-    return RouterTallies(
-        last={process: tallies.last[process] for process in tallies.last if process in kept}, ended=ended
-    )
 
 
 def _read(router: RouterPod) -> tuple[Reading | None, tuple[str, Seen] | None]:

@@ -147,9 +147,10 @@ def _of_spec(record: Record, wanted: Wanted) -> Request | None:
 
 def _superseding(rollout: Rollout, wanted: Wanted) -> bool:
     """Whether the spec ends the rollout under way: it asks for the old version again, or for another while nothing is promoted yet."""
-    if rollout.state.outcome is not None or wanted.version == rollout.state.candidate:
+    state = rollout.state
+    if state.outcome not in (None, Phase.PROMOTED) or wanted.version == state.candidate:
         return False
-    return wanted.version == rollout.state.stable or active_phase(rollout.state) is not Phase.WATCHING
+    return wanted.version == state.stable or (state.outcome is None and active_phase(state) is not Phase.WATCHING)
 
 
 def _is_met(wanted: Wanted, before: Rollout | None, after: Deployment) -> bool:

@@ -24,7 +24,7 @@ from canario.model.verdict import Verdict
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.cache import Cache
 from canario.platforms.kubernetes.events import Teller
-from canario.platforms.kubernetes.intent import Asked, Wanted, adapt, asked, first_record, settle
+from canario.platforms.kubernetes.intent import Wanted, adapt, asked, first_record, settle
 from canario.platforms.kubernetes.leadership import Leadership, NotLeading
 from canario.platforms.kubernetes.naming import FIELD_MANAGER
 from canario.platforms.kubernetes.resource import image_of, plan_of, read_spec, replicas_of, version_of
@@ -117,7 +117,7 @@ class ModelLoop:
             return False
         assert self._record is not None  # noqa: S101 - taking over has loaded or made it
         before = self._record if wanted is None else adapt(self._record, wanted)
-        asked_for, wish_problem = self._asked(resource, before, wanted)
+        asked_for = asked(before, wanted, self._wish(resource))
         requests = asked_for.numbered(before.deployment)
         taken = take_requests(before.deployment, requests, now_seconds)
         look = self._world.look(seen, taken, before.tallies)
@@ -135,7 +135,7 @@ class ModelLoop:
         sight = Sight(
             generation=resource["metadata"]["generation"],
             wanted=wanted,
-            problem=problem or wish_problem,
+            problem=problem,
             hindrance=hindrance,
             evidence=look.evidence,
             verdict=self._verdict,
@@ -164,18 +164,18 @@ class ModelLoop:
             return spec, None, Problem(reason="InvalidSpec", message=f"{fault}{hint}")
         return spec, wanted, None
 
-    def _asked(self, resource: Object, record: Record, wanted: Wanted | None) -> tuple[Asked, Problem | None]:
+    def _wish(self, resource: Object) -> Wish | None:
+        """What a person asks; what nobody can read is told in an event, and does not stand in the spec's way."""
         text = (resource["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION, "")
-        wish: Wish | None = None
-        problem = None
-        if text:
-            try:
-                wish = parse_wish(text)
-                self._last_wish = wish.id
-            except UsageError as fault:
-                problem = Problem(reason="InvalidRequest", message=f"{fault}; {fault.hint}")
-                self._teller.tell(resource, "InvalidRequest", problem.message, is_warning=True)
-        return asked(record, wanted, wish), problem
+        if not text:
+            return None
+        try:
+            wish = parse_wish(text)
+        except UsageError as fault:
+            self._teller.tell(resource, "InvalidRequest", f"{fault}; {fault.hint}", is_warning=True)
+            return None
+        self._last_wish = wish.id
+        return wish
 
     def _take_over(self, resource: Object, epoch: int, wanted: Wanted | None) -> bool:
         """Load the record in a new term and swap our token in, so that no earlier leader can write any more."""
@@ -249,7 +249,8 @@ class ModelLoop:
         self._last_status, self._status_at = status, time.monotonic()
         accepted = next(each for each in status["conditions"] if each["type"] == "Accepted")
         if accepted["status"] == "False":
-            self._teller.tell(resource, accepted["reason"], accepted["message"], is_warning=True)
+            is_warning = accepted["reason"] != "Waiting"
+            self._teller.tell(resource, accepted["reason"], accepted["message"], is_warning=is_warning)
 
     def _tell_problem(self, resource: Object, problem: Problem | None, now_seconds: float) -> None:
         """What keeps the controller from having a record: a first spec that cannot be honoured, a state that cannot be read."""

@@ -155,7 +155,8 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
             {"requests": dict(spec.resources.requests), "limits": dict(spec.resources.limits)}
         ),
         # A version loads and warms up before it listens: until then there is nothing to ask, and a liveness probe must not end it.
-        "startupProbe": _probe("/livez", period_seconds=1, failures=120),
+        # How long a candidate may take is for its plan (`startSeconds`); this is for a server that would hang for ever.
+        "startupProbe": _probe("/livez", period_seconds=1, failures=1200),
         "readinessProbe": _probe("/readyz", period_seconds=2, failures=1),
         "livenessProbe": _probe("/livez", period_seconds=10, failures=3),
         "securityContext": {

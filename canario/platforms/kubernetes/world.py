@@ -21,7 +21,7 @@ from canario.model.rollout import StrategyKind
 from canario.model.split import Backend, Endpoint, RouterPlan
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.cache import Seen
-from canario.platforms.kubernetes.fleet import Fleet, FleetLook, shortened
+from canario.platforms.kubernetes.fleet import Fleet, FleetLook
 from canario.platforms.kubernetes.leadership import Leadership
 from canario.platforms.kubernetes.naming import (
     FIELD_MANAGER,
@@ -70,7 +70,6 @@ class World:
             tallies = RouterTallies()
         pods = list(seen.pods)
         found = routers(pods)
-        tallies = shortened(tallies, [pod["metadata"]["name"] for pod in pods])
         fleet = self._fleet.look(found, deployment.split, tallies)
         ready = _within_reach(ready_servers(pods), fleet)
         rollout = deployment.rollout

@@ -8,11 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canario.model.evidence import Counts
-from canario.platforms.kubernetes.fleet import MOST_TALLIES, shortened
 from canario.platforms.kubernetes.naming import ROUTER, SERVER, labels
 from canario.platforms.kubernetes.pods import failures, messages, ready_servers, routers, servers
-from canario.router.evidence import RouterTallies, Seen
 
 
 def pod(
@@ -192,29 +189,3 @@ def test_no_pod_is_too_odd_to_be_looked_at(pods: list[dict[str, Any]]) -> None:
     assert all(0 < len(words) <= 400 for words in (*failed.values(), *messages(pods, []).values()))
     assert all(router.address for router in routers(pods))
     assert len(servers(pods)) <= len(pods)
-
-
-@given(
-    counted=st.lists(
-        st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 40), st.integers(0, 1000)), min_size=MOST_TALLIES * 2
-    ),
-    there=st.sets(st.sampled_from("abcdefgh")),
-)
-def test_what_routers_have_counted_is_kept_short_and_whole(
-    counted: list[tuple[str, int, int]], there: set[str]
-) -> None:
-    """However often routers come, go and restart, the record stays small and no request is lost or counted twice."""
-    tallies = RouterTallies()
-    requests: dict[str, int] = {}
-    newest: dict[str, str] = {}
-    for router, process, number in counted:
-        name = f"{router} 10.0.0.1:9901 {process}"
-        if name in requests and newest[router] != name:
-            continue  # a process that another one has followed never comes back
-        newest[router] = name
-        requests[name] = requests.get(name, 0) + number
-        tallies = tallies.then(name, Seen(split={"v1": Counts(requests=requests[name])}))
-        tallies = shortened(tallies, "abcdefgh")
-        assert len(tallies.last) <= MOST_TALLIES + 1
-    kept = shortened(tallies, there)
-    assert kept.total().split == {"v1": Counts(requests=sum(requests.values()))}
