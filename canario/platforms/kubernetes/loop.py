@@ -75,10 +75,11 @@ class ModelLoop:
         while not ending.is_set() and self.model in self._cache.models():
             began = time.monotonic()
             bell.clear()
-            is_busy = True
+            is_busy = False  # after a mishap too: a server that is away is not asked four times a second
             try:
                 is_busy = self._turn()
             except (Conflict, NotLeading) as overtaken:
+                is_busy = True
                 _log.info("%s: somebody else was faster: %s", self.model, overtaken)
                 self._term = -1
             except CanarioError as mishap:
