@@ -20,13 +20,12 @@ HEADER = "x-canario-version"
 def test_a_preview_is_switched_to_at_once_while_pods_are_deleted(v1_answers: Model) -> None:
     """Only those who name the new version get it, until it has proved itself; then everybody does, in one step."""
     model, good = v1_answers, v1_answers.fresh("v2")
-    with model.traffic():
+    with model.traffic() as others:
         model.upgrade(good, blue_green())
         model.wait_for(Phase.STEPPING)
-        with model.traffic(20) as unnamed:
-            model.killer.delete(model.killer.pods(component="router")[-1])
-            model.killer.kill(model.killer.pods(component="server", version="v1")[0])
-        assert set(unnamed.tally.by_version) == {"v1"}
+        model.killer.delete(model.killer.pods(component="router")[-1])
+        model.killer.kill(model.killer.pods(component="server", version="v1")[0])
+        assert set(others.tally.by_version) == {"v1"}
         with preview(model, good) as seen:
             end = model.the_end(good)
     assert end["phase"] == Phase.PROMOTED

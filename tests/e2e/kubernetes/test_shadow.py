@@ -29,15 +29,18 @@ def test_a_shadow_is_compared_and_ends_with_a_report_while_pods_are_deleted(
     model.assert_whole_journal()
 
 
-def test_a_shadow_that_agrees_is_promoted_by_one_switch(model: Model) -> None:
-    """With `promoteAfterShadow` the version that was compared answers everybody, in one step."""
+def test_a_shadow_that_agrees_is_promoted_by_one_switch_and_back_by_another(model: Model) -> None:
+    """With `promoteAfterShadow` the version that was compared answers everybody, in one step; the old spec brings the old one back."""
     with model.traffic():
-        model.upgrade("v6", shadow())
+        model.upgrade("v2", shadow())
         model.wait_for(Phase.STEPPING)
         model.killer.kill(model.killer.pods(component="server", version="v1")[0])
-        end = model.the_end("v6")
-    assert end["phase"] == Phase.PROMOTED
-    assert model.status()["stable"] == "v6"
+        end = model.the_end("v2")
+        stable = model.stable
+        model.upgrade("v1", shadow())
+        back = model.the_end("v1")
+    assert (end["phase"], stable) == (Phase.PROMOTED, "v2")
+    assert (back["phase"], model.stable) == (Phase.PROMOTED, "v1")
     model.assert_whole_journal()
 
 
