@@ -96,8 +96,9 @@ class Model:
 
         self.rest()
         if self.resource().get("spec", {}).get("version") != version or not is_settled():
-            self.upgrade(version, canary())
-            until(is_settled, f"{version} to answer alone", 120, self.told)
+            with self.traffic():  # a version that was never stable, or not for long, needs a trial first
+                self.upgrade(version, canary())
+                until(is_settled, f"{version} to answer alone", 120, self.told)
         self.wait_ready()
 
     def uninstall(self) -> None:
