@@ -231,7 +231,8 @@ def _rollout(rollout: Rollout) -> Object:
 
 def _last_evidence(state: RolloutState, sight: Sight, previous: Mapping[str, Any], now_seconds: float) -> Object:
     """What was judged last: on the way to its end nothing is judged any more, and what led there is what people look for."""
-    if state.outcome is not None and "evidence" in previous:
+    is_judged = sight.verdict is not None and bool(sight.verdict.gates)
+    if state.outcome is not None and not is_judged and "evidence" in previous:
         return dict(previous["evidence"])
     return _evidence(state, sight.evidence, sight.verdict, now_seconds)
 
