@@ -13,7 +13,6 @@ from canario.model.rollout import Gate, GateKind, Phase, RolloutSpec, Step
 from canario.model.split import Split
 from canario.rollout.turns import advance, commands_among, take_requests, taken_down
 
-
 NOW = 1_000_000.0
 ABORT = Wish(kind=CommandKind.ABORT, whole=False, actor="a person", reason="no")
 
