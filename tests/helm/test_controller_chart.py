@@ -19,7 +19,7 @@ ALLOWED: dict[tuple[str, str], list[str]] = {
     ("", "configmaps"): [*OWN, "update"],
     ("", "pods"): [*READ, "patch"],
     ("autoscaling", "horizontalpodautoscalers"): OWN,
-    ("events.k8s.io", "events"): ["create", "patch"],
+    ("events.k8s.io", "events"): ["create"],
 }
 """All that the controller may do where it rolls out models."""
 ALLOWED_TO_LEAD: dict[tuple[str, str], list[str]] = {("coordination.k8s.io", "leases"): ["get", "create", "update"]}
