@@ -9,8 +9,8 @@ import pytest
 from canario.platforms.kubernetes.naming import LEASE_NAME
 from tests.helm.charts import ALL_OF_THE_CONTROLLER, Helm, Object, find, names, pod_specs
 
-READ = ["get", "list", "watch"]
-OWN = [*READ, "create", "patch", "delete"]
+READ = ["list", "watch"]
+OWN = [*READ, "get", "create", "patch", "delete"]
 ALLOWED: dict[tuple[str, str], list[str]] = {
     ("canario.dev", "modeldeployments"): READ,
     ("canario.dev", "modeldeployments/status"): ["patch"],

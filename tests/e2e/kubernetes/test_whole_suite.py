@@ -25,6 +25,8 @@ QUIET_SECONDS = 30.0
 MEASURED_SECONDS = 10.0
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 Right = tuple[str, str, str]
+RARE: set[Right] = {("", "configmaps", "delete")}
+"""Rights that are needed only when a journal has grown so long that its oldest part goes."""
 
 
 def test_a_cluster_at_rest_is_not_written_to(at_rest: Model, controller: Controller, cluster: Cluster) -> None:
@@ -71,7 +73,7 @@ def test_the_controller_uses_its_rights_and_no_others(
     assert {entry["responseStatus"]["code"] for entry in entries}.isdisjoint({401, 403})
     used = {right for entry in entries for right in rights_of(entry)}
     assert used <= allowed
-    unused = sorted(allowed - used)
+    unused = sorted(allowed - used - RARE)
     report(f"{len(entries):,} requests of the controller; rights not used: {unused}")
     if is_whole(request):
         assert unused == []
