@@ -32,7 +32,7 @@ from canario.router.evidence import RouterTallies, Seen
 
 READ_SECONDS = 1.0
 """How long one router may take to answer; one that takes longer is unknown, and the rollout holds."""
-NUDGE_SECONDS = 1.0
+NUDGE_SECONDS = 0.5
 """How long a router may take to run what is written before its kubelet is nudged again."""
 MOUNT_FOLDER = Path("/etc/canario/router")
 
