@@ -147,6 +147,14 @@ def taken_down(deployment: Deployment, now_seconds: float) -> Deployment:
     return replace(deployment, is_up=False, wanted=())
 
 
+def stable_before(deployment: Deployment) -> str:
+    """The version that answered before the present one; empty when there was none."""
+    for past in reversed(deployment.past):
+        if past.phase is Phase.PROMOTED and past.candidate == deployment.stable:
+            return past.stable
+    return ""
+
+
 def _answered(deployment: Deployment, number: int, answer: str) -> Deployment:
     answers = dict(deployment.answers)
     if answer:

@@ -122,14 +122,6 @@ def last_trial(deployment: Deployment, version: str) -> PastRollout | None:
     return next((past for past in reversed(deployment.past) if past.candidate == version), None)
 
 
-def stable_before(deployment: Deployment) -> str:
-    """The version that answered before the present one; empty when there was none."""
-    for past in reversed(deployment.past):
-        if past.phase is Phase.PROMOTED and past.candidate == deployment.stable:
-            return past.stable
-    return ""
-
-
 def _of_spec(record: Record, wanted: Wanted) -> Request | None:
     deployment = record.deployment
     rollout = deployment.rollout

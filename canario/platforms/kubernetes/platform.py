@@ -17,13 +17,13 @@ from canario.model.evidence import CommandKind
 from canario.model.journal import JournalEntry
 from canario.model.resource import ModelDeploymentSpec
 from canario.model.rollout import RolloutSpec
-from canario.platforms.kubernetes.intent import stable_before
 from canario.platforms.kubernetes.naming import LEASE_NAME, MODEL_LABEL, state_object
 from canario.platforms.kubernetes.resource import image_of, read_spec
 from canario.platforms.kubernetes.state import Record, StateStore, journal_lines
 from canario.platforms.kubernetes.telling import Kept, status_of
 from canario.platforms.kubernetes.wishes import REQUEST_ANNOTATION, Wish, WishKind, parse_wish, write_wish
 from canario.rollout.plan import undo
+from canario.rollout.turns import stable_before
 
 Progress = Callable[[str], None]
 

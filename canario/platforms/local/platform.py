@@ -18,7 +18,7 @@ from canario.model.deployment import Deployment, Status
 from canario.model.evidence import CommandKind
 from canario.model.journal import JournalEntry
 from canario.model.requests import Request, StartRollout, TakeDown, Wish
-from canario.model.rollout import Phase, RolloutSpec
+from canario.model.rollout import RolloutSpec
 from canario.model.split import Split
 from canario.platforms.local.ending import stop, stop_everything
 from canario.platforms.local.envoy import drain
@@ -37,7 +37,7 @@ from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.starting import served_version
 from canario.platforms.local.status import status_of, what_is_missing
 from canario.rollout.plan import lint, undo
-from canario.rollout.turns import taken_down
+from canario.rollout.turns import stable_before, taken_down
 
 Progress = Callable[[str], None]
 
@@ -140,7 +140,7 @@ class LocalPlatform:
         if deployment.rollout is not None and version in ("", deployment.rollout.state.stable):
             self.send(CommandKind.ABORT, actor=actor, reason=reason or "rolled back by hand")
             return deployment.rollout.state.rollout
-        target = version or _stable_before(deployment)
+        target = version or stable_before(deployment)
         if not target:
             raise NotFound(
                 f"{self.model} has had no other stable version here",
@@ -313,11 +313,3 @@ class LocalPlatform:
         deadline = time.monotonic() + DOWN_SECONDS
         while is_held(self._files.folder) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-
-
-def _stable_before(deployment: Deployment) -> str:
-    """The version that was stable before the last promotion; empty when there was none."""
-    for past in reversed(deployment.past):
-        if past.phase is Phase.PROMOTED and past.candidate == deployment.stable:
-            return past.stable
-    return ""

@@ -8,9 +8,10 @@ import pytest
 
 from canario.model.rollout import Phase
 from canario.model.split import Split
-from canario.platforms.kubernetes.intent import Wanted, adapt, first_record, last_trial, stable_before, waits_for
+from canario.platforms.kubernetes.intent import Wanted, adapt, first_record, last_trial, waits_for
 from canario.platforms.kubernetes.wishes import Wish, WishKind
 from canario.rollout.plan import undo
+from canario.rollout.turns import stable_before
 from tests.platforms.kubernetes.small_cluster import PLAN, SmallCluster, in_phase, is_quiet
 
 ABORT = Wish(id="no-more", kind=WishKind.ABORT, actor="ana", reason="looks odd")

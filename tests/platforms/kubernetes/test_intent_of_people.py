@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from canario.model.rollout import Phase, StrategyKind
-from canario.platforms.kubernetes.intent import last_trial, stable_before
+from canario.platforms.kubernetes.intent import last_trial
 from canario.platforms.kubernetes.wishes import Wish, WishKind
 from canario.rollout.plan import default_plan, undo
+from canario.rollout.turns import stable_before
 from tests.platforms.kubernetes.small_cluster import PLAN, SmallCluster, Start, in_phase, is_quiet
 
 ABORT = Wish(id="no-more", kind=WishKind.ABORT, actor="ana", reason="looks odd")
