@@ -80,10 +80,10 @@ def test_a_person_holds_and_goes_on_and_ends_a_canary(at_rest: Model) -> None:
         model.wait_for(Phase.PAUSED)
         assert model.answer_to(model.wish("resume")) == ""
         model.wait_for(Phase.STEPPING)
-        assert model.answer_to(model.wish("abort", reason="enough seen")) == ""
+        assert model.answer_to(model.wish("abort", reason="a person has seen it")) == ""
         end = model.the_end(good)
     assert end["phase"] == Phase.ROLLED_BACK
-    assert "enough seen" in end["reason"]
+    assert "a person has seen it" in end["reason"]
     assert "no rollout" in model.answer_to(model.wish("promote"))
 
 
