@@ -15,7 +15,7 @@ class Counts:
 
     requests: int = 0
     errors: int = 0
-    """5xx, failing gRPC codes (UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNIMPLEMENTED), resets, timeouts."""
+    """5xx, failing gRPC codes (all but those that say what the client did wrong), resets, timeouts."""
     slow: int = 0
     """Answered without an error, later than the latency objective."""
     labelled: int = 0

@@ -16,8 +16,11 @@ from canario.router.bootstrap import SLOW, UNSERVED
 from canario.router.clusters import Role
 from canario.router.routes import SPLIT_ROUTE
 
-FAILING_GRPC_CODES = frozenset({"2", "4", "12", "13", "14", "15"})
-"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's failures, not the client's."""
+FAILING_GRPC_CODES = frozenset({"1", "2", "4", "12", "13", "14", "15"})
+"""CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's failures, not the client's.
+
+A client that cancels resets its stream: then there is no code at all.
+"""
 
 CountsByVersion = Mapping[str, Counts]
 

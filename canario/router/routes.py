@@ -156,7 +156,9 @@ def _patience(plan: RouterPlan) -> Document:
         "retry_policy": {
             "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-headers",
             "retriable_headers": [
-                {"name": "grpc-status", "string_match": {"safe_regex": {"regex": "2|4|12|13|14|15"}}}
+                # CANCELLED, 1, is what a gRPC server says of a call that reached it as it stopped. A client that cancels
+                # resets its stream, and is gone before anything could be tried again.
+                {"name": "grpc-status", "string_match": {"safe_regex": {"regex": "1|2|4|12|13|14|15"}}}
             ],
             # candidate, stable, candidate, stable's other server: also while one of stable's has just died.
             "num_retries": 3,

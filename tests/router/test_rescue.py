@@ -15,7 +15,7 @@ from tests.router.conftest import Clients, Front, StartFront, StartServer, all_u
 pytestmark = pytest.mark.real
 
 REST_FAULTS = ["status=500", "status=502", "status=503", "reset"]
-GRPC_FAULTS = ["grpc=2", "grpc=4", "grpc=12", "grpc=13", "grpc=14", "grpc=15"]
+GRPC_FAULTS = ["grpc=1", "grpc=2", "grpc=4", "grpc=12", "grpc=13", "grpc=14", "grpc=15"]
 
 
 @pytest.mark.parametrize("fault", REST_FAULTS)

@@ -20,11 +20,10 @@ from canario.router.folder import Router
 from tests.router.conftest import EchoServer, Front, StartFront, StartServer, all_up, backend, eventually
 
 REST_ERRORS = ["status=500", "status=503", "status=599", "reset"]
-GRPC_ERRORS = ["grpc=2", "grpc=4", "grpc=12", "grpc=13", "grpc=14", "grpc=15"]
+GRPC_ERRORS = ["grpc=1", "grpc=2", "grpc=4", "grpc=12", "grpc=13", "grpc=14", "grpc=15"]
 REST_NO_ERRORS = ["", "status=201", "status=400", "status=404", "status=413", "status=429"]
 GRPC_NO_ERRORS = [
     "",
-    "grpc=1",
     "grpc=3",
     "grpc=5",
     "grpc=6",
