@@ -1,4 +1,4 @@
-"""Copies images from buildah's store into the node, under the names by which pods ask for them."""
+"""Copies images from buildah's store into the node, under the names that they have there."""
 
 from __future__ import annotations
 
@@ -14,23 +14,20 @@ from tests.cluster.settings import Settings
 SOURCE_LABEL = "dev.canario.source"
 """On an image in the node: the identity of the image in buildah's store that it was copied from."""
 BUILDAH_PREFIX = "localhost/"
-KUBERNETES_REGISTRY = "docker.io/"
-"""What Kubernetes puts before a name that names no registry; before one without a slash, `library/` too."""
 
 
-def names_in_node(image: str) -> tuple[str, ...]:
-    """Every name that an image must have in the node, so that a pod may write its name as people do.
+def name_in_node(image: str) -> str:
+    """The name of an image in the node, and the one that a pod has to write: buildah's own.
 
-    Buildah calls the image `fraud:v2` `localhost/fraud:v2`. A pod's `image: localhost/fraud:v2` means just that, but
-    `image: fraud:v2` means `library/fraud:v2` of Kubernetes' default registry. So a name without a registry needs both.
+    Buildah calls the image `fraud:v2` `localhost/fraud:v2`. In a pod `fraud:v2` would mean an image of Kubernetes' default
+    registry, which nobody here has been asked for.
     """
     if "@" not in image and ":" not in image.rpartition("/")[2]:
         image += ":latest"
     short = image.removeprefix(BUILDAH_PREFIX)
     first, slash, _ = short.partition("/")
-    if short == image and slash and ("." in first or ":" in first):
-        return (image,)
-    return (f"{BUILDAH_PREFIX}{short}", f"{KUBERNETES_REGISTRY}{'' if slash else 'library/'}{short}")
+    names_a_registry = slash and ("." in first or ":" in first)
+    return image if short == image and names_a_registry else f"{BUILDAH_PREFIX}{short}"
 
 
 def load_image(settings: Settings, image: str) -> bool:
@@ -38,21 +35,17 @@ def load_image(settings: Settings, image: str) -> bool:
 
     A pod needs `imagePullPolicy: IfNotPresent` or `Never`; with the tag `latest` IfNotPresent must be written down.
     """
-    names = names_in_node(image)
-    identity = _identity(names[0])
-    present = labels_in_node(settings)
-    if all(present.get(name, {}).get(SOURCE_LABEL) == identity for name in names):
+    name = name_in_node(image)
+    identity = _identity(name)
+    if labels_in_node(settings).get(name, {}).get(SOURCE_LABEL) == identity:
         return False
     with tempfile.TemporaryDirectory(dir=settings.state, prefix="load-") as folder:
         archive = Path(folder) / "image.tar"
         # This kind of archive is not compressed, which takes a third of the time.
-        target = f"docker-archive:{archive}:{names[0]}"
-        run("buildah", "push", "--quiet", names[0], target, environment=environment())
+        target = f"docker-archive:{archive}:{name}"
+        run("buildah", "push", "--quiet", name, target, environment=environment())
         import_archive(settings, archive)
-    for name in names[1:]:
-        _containerd(settings, "images", "tag", "--force", names[0], name)
-    for name in names:
-        _containerd(settings, "images", "label", name, f"{SOURCE_LABEL}={identity}")
+    _containerd(settings, "images", "label", name, f"{SOURCE_LABEL}={identity}")
     return True
 
 
