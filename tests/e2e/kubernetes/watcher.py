@@ -49,7 +49,8 @@ class Watcher:
         self._model, self._candidate = model, candidate
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        self._before: dict[str, Counts] = {}
+        self._before: dict[str, Counts] | None = None
+        """By router process: what it had counted; what there was before the first look is no news. None: not looked yet."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -72,11 +73,10 @@ class Watcher:
                 self._note(looks, time.time())
 
     def _note(self, looks: list[tuple[Split | None, str, Seen] | None], now: float) -> None:
-        for found in looks:
-            if found is None:
-                continue
-            _, process, counted = found
-            counts = counted.split.get(self._candidate, Counts())
+        counted = {found[1]: found[2].split.get(self._candidate, Counts()) for found in looks if found}
+        if self._before is None:
+            self._before = counted
+        for process, counts in counted.items():
             former = self._before.get(process, Counts())
             if counts.requests > former.requests:
                 self.seen.first_request_at = self.seen.first_request_at or now
