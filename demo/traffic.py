@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -31,6 +31,8 @@ LONGEST_WAIT_SECONDS = 20.0
 MOST_IN_FLIGHT = 256
 """So many requests may wait at once; past that the client falls behind its rate and says so, and drops nothing."""
 CONNECTIONS_PER_PROTOCOL = 4
+CONNECT_SECONDS = 5.0
+"""How long a request that goes out again waits for somebody to take its connection; none of it has been sent by then."""
 
 
 Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[inference.ModelInferRequest, inference.ModelInferResponse]"
@@ -89,7 +91,8 @@ class Traffic:
     ) -> None:
         """`target` is `host:port` of the router, or of a server for REST alone when `requests_per_second` suits it.
 
-        With `sends_again` a request whose connection breaks goes out once more, as from any client behind a load balancer.
+        With `sends_again` a request whose connection breaks goes out once more, over both protocols as soon as somebody takes
+        a connection again: for a second or so a Service still names a router that was killed.
         """
         self.tally = Tally()
         self._target, self._model, self._card = target, model, card
@@ -164,7 +167,7 @@ class Traffic:
                 if not self._sends_again:
                     raise
                 self.tally.sent_again += 1
-                response = await send()
+                response = await _connected(send)
         except httpx.HTTPError as error:
             self._count("REST", started, failure=f"REST {type(error).__name__}: {error}"[:200])
             return
@@ -202,3 +205,15 @@ class Traffic:
             tally.failures[failure] += 1
         else:
             tally.by_version[version] += 1
+
+
+async def _connected(send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Send one request as soon as a connection can be had, as `wait_for_ready` does for gRPC."""
+    deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
+    while True:
+        try:
+            return await send()
+        except httpx.ConnectError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.1)
