@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -31,9 +31,10 @@ LONGEST_WAIT_SECONDS = 20.0
 MOST_IN_FLIGHT = 256
 """So many requests may wait at once; past that the client falls behind its rate and says so, and drops nothing."""
 CONNECTIONS_PER_PROTOCOL = 4
-CONNECT_SECONDS = 5.0
-"""How long a request that goes out again waits for somebody to take its connection; none of it has been sent by then."""
+AGAIN_SECONDS = 5.0
+"""How long a request whose connection breaks goes out again, as any client's retry policy has it."""
 
+T = TypeVar("T")
 
 Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[inference.ModelInferRequest, inference.ModelInferResponse]"
 
@@ -47,7 +48,7 @@ class Tally:
     late_starts: int = 0
     """Requests that started late because too many were in flight."""
     sent_again: int = 0
-    """Requests that went out a second time because their connection broke."""
+    """How often a request went out again because its connection broke."""
     by_protocol: Counter[str] = field(default_factory=Counter)
     by_version: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -91,8 +92,8 @@ class Traffic:
     ) -> None:
         """`target` is `host:port` of the router, or of a server for REST alone when `requests_per_second` suits it.
 
-        With `sends_again` a request whose connection breaks goes out once more, over both protocols as soon as somebody takes
-        a connection again: for a second or so a Service still names a router that was killed.
+        With `sends_again` a request whose connection breaks goes out again, as from any client behind a load balancer: for a
+        second or so a Service still names a router that was killed, and a client still holds connections to it.
         """
         self.tally = Tally()
         self._target, self._model, self._card = target, model, card
@@ -161,13 +162,7 @@ class Traffic:
         started = asyncio.get_running_loop().time()
         send = partial(client.post, "/predict", json={"rows": [self._rest[place]]}, headers=self._headers)
         try:
-            try:
-                response = await send()
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if not self._sends_again:
-                    raise
-                self.tally.sent_again += 1
-                response = await _connected(send)
+            response = await self._until_taken(send, send)
         except httpx.HTTPError as error:
             self._count("REST", started, failure=f"REST {type(error).__name__}: {error}"[:200])
             return
@@ -178,17 +173,28 @@ class Traffic:
         whole = len(answer.get("predictions", ())) == 1
         self._count("REST", started, version=answer.get("version", ""), failure="" if whole else "REST half an answer")
 
+    async def _until_taken(self, send: Callable[[], Awaitable[T]], again: Callable[[], Awaitable[T]]) -> T:
+        """The answer to one request; with `sends_again`, over as many connections as break within a few seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + AGAIN_SECONDS
+        try:
+            return await send()
+        except (httpx.HTTPError, grpc.aio.AioRpcError) as first:
+            failure: Exception = first
+        while self._sends_again and _broke_off(failure) and loop.time() < deadline:
+            self.tally.sent_again += 1
+            await asyncio.sleep(0.1)
+            try:
+                return await again()
+            except (httpx.HTTPError, grpc.aio.AioRpcError) as another:
+                failure = another
+        raise failure
+
     async def _ask_grpc(self, call: Call, place: int) -> None:
         started = asyncio.get_running_loop().time()
         send = partial(call, self._grpc[place], timeout=LONGEST_WAIT_SECONDS, metadata=tuple(self._headers.items()))
         try:
-            try:
-                response = await send()
-            except grpc.aio.AioRpcError as error:
-                if not self._sends_again or error.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-                self.tally.sent_again += 1
-                response = await send(wait_for_ready=True)
+            response = await self._until_taken(send, partial(send, wait_for_ready=True))
         except grpc.aio.AioRpcError as error:
             self._count("gRPC", started, failure=f"gRPC {error.code().name}: {error.details()}"[:200])
             return
@@ -207,13 +213,8 @@ class Traffic:
             tally.by_version[version] += 1
 
 
-async def _connected(send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """Send one request as soon as a connection can be had, as `wait_for_ready` does for gRPC."""
-    deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
-    while True:
-        try:
-            return await send()
-        except httpx.ConnectError:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(0.1)
+def _broke_off(error: Exception) -> bool:
+    """Whether a connection broke, or none could be had: nobody has answered, and an inference may be asked again."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return bool(error.code() is grpc.StatusCode.UNAVAILABLE)
+    return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)

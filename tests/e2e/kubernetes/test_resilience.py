@@ -106,7 +106,7 @@ def test_an_api_server_that_is_away_delays_and_breaks_nothing(at_rest: Model, cl
 def test_servers_routers_and_controller_may_all_be_killed_in_one_rollout(
     at_rest: Model, controller: Controller
 ) -> None:
-    """SIGKILL for one of each: a client whose connection broke asks once more, as all do, and nobody sees a failure."""
+    """SIGKILL for one of each: a client whose connection broke asks again, as all do, and nobody sees a failure."""
     model, good, stable = at_rest, at_rest.fresh("v2"), at_rest.stable
     with model.traffic(sends_again=True) as clients:
         model.upgrade(good, canary(10, 100, minimum_requests=150))
