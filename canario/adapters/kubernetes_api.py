@@ -146,11 +146,6 @@ class KubernetesApi:
             except (urllib3.exceptions.HTTPError, OSError) as lost:
                 raise Unavailable(f"the API server broke a watch off: {lost}", at=self._host) from lost
 
-    def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """A text at a path, such as a pod's log."""
-        with self._open("GET", path, query=query) as response:
-            return bytes(response.read()).decode(errors="replace")
-
     @property
     def _host(self) -> str:
         return str(self._client.configuration.host)
