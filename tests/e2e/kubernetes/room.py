@@ -32,11 +32,11 @@ class Room:
         return connect(namespace=self.namespace)
 
 
-def model_deployment(image: str = f"{MODEL}:v1") -> Object:
+def model_deployment(image: str = f"{MODEL}:v1", name: str = MODEL) -> Object:
     return {
         "apiVersion": f"{GROUP}/{API_VERSION}",
         "kind": KIND,
-        "metadata": {"name": MODEL},
+        "metadata": {"name": name},
         "spec": {"image": image},
     }
 
