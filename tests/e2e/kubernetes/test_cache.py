@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from canario.adapters.kubernetes_api import CONFIG_MAPS, MODEL_DEPLOYMENTS, KubernetesApi, Object, Resource, TooOld
+from canario.adapters.kubernetes_api import CONFIG_MAPS, MODEL_DEPLOYMENTS, Object, Resource, TooOld
 from canario.errors import NotFound
 from canario.platforms.kubernetes.cache import Cache, Mirror
 from canario.platforms.kubernetes.naming import MODEL_LABEL, STATE, labels
