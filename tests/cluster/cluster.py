@@ -58,7 +58,7 @@ def up(settings: Settings | None = None) -> Cluster:
         progress.say(f"KUBECONFIG is set: using {foreign}; nothing is built or started")
         return _foreign_cluster(Path(foreign))
     packages.install(progress)
-    programs.build(settings, progress)
+    programs.build(settings, progress, programs.CLUSTER)
     with programs.only_one(settings.cache / "starting-and-ending.lock"):
         if is_ready(settings):
             progress.say("the cluster runs already")

@@ -26,8 +26,12 @@ class Module:
 
     name: str
     programs: tuple[str, ...]
-    built_as: str = ""
-    """What Go calls the module's one program, if that is not its name here."""
+    built_as: tuple[str, ...] = ()
+    """What Go calls the programs, if those are not their names here."""
+    on_demand: bool = False
+    """Whether a cluster runs without it: what starts it builds it."""
+    kept: tuple[str, str] = ("", "")
+    """A package among the pins, and the folder of it that is needed beside the programs."""
 
     @property
     def folder(self) -> Path:
@@ -43,10 +47,15 @@ class Module:
     def stamp(self, programs: Path) -> Path:
         return programs / f".{self.name}.stamp"
 
+    def kept_files(self, programs: Path) -> Path:
+        """Where that folder lies."""
+        return programs / f"{self.name}-files"
+
     def is_built(self, programs: Path) -> bool:
         """Whether the programs that this very recipe makes are there."""
         stamp = self.stamp(programs)
         there = all((programs / program).is_file() for program in self.programs)
+        there = there and (not self.kept[0] or self.kept_files(programs).is_dir())
         return there and stamp.is_file() and stamp.read_text() == self.recipe()
 
 
@@ -57,10 +66,19 @@ ALL = (
         ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"),
     ),
     Module("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
-    Module("etcd", ("etcd",), built_as="server"),
+    Module("etcd", ("etcd",), built_as=("server",)),
     Module("coredns", ("coredns",)),
     Module("pause", ("pause",)),
+    Module(
+        "keda",
+        ("keda-adapter", "keda-operator"),
+        built_as=("adapter", "operator"),
+        on_demand=True,
+        kept=("github.com/kedacore/keda/v2", "config/crd/bases"),
+    ),
 )
+CLUSTER = tuple(module.name for module in ALL if not module.on_demand)
+"""What every cluster needs."""
 
 
 def kubernetes_version() -> str:
@@ -112,9 +130,29 @@ def _build(module: Module, settings: Settings) -> None:
     made = settings.cache / f"building-{module.name}"
     made.mkdir(parents=True, exist_ok=True)
     settings.programs.mkdir(parents=True, exist_ok=True)
-    command = ["go", "install", "-trimpath", "-buildvcs=false", "-ldflags", flags()]
+    command = ["install", "-trimpath", "-buildvcs=false", "-ldflags", flags()]
+    _go(module, made, *command, "tool" if "tool" in _directives(module) else ".")
+    for program, built in zip(module.programs, module.built_as or module.programs, strict=True):
+        (made / built).replace(settings.programs / program)
+    _keep_files(module, settings, made)
+    shutil.rmtree(made)
+    module.stamp(settings.programs).write_text(module.recipe())
+
+
+def _keep_files(module: Module, settings: Settings, made: Path) -> None:
+    """Copy the folder that is needed beside the programs out of Go's own cache, which may be emptied."""
+    package, folder = module.kept
+    if package:
+        source = Path(_go(module, made, "list", "-m", "-f", "{{.Dir}}", package).strip(), folder)
+        shutil.rmtree(module.kept_files(settings.programs), ignore_errors=True)
+        shutil.copytree(source, module.kept_files(settings.programs), copy_function=shutil.copyfile)
+        module.kept_files(settings.programs).chmod(0o755)  # Go's folders are for reading only
+
+
+def _go(module: Module, made: Path, *arguments: str) -> str:
+    """What Go says in the module's folder."""
     done = subprocess.run(
-        [*command, "tool" if "tool" in _directives(module) else "."],
+        ["go", *arguments],
         cwd=module.folder,
         env={**os.environ, "GOBIN": str(made), "CGO_ENABLED": "0"},
         capture_output=True,
@@ -123,10 +161,7 @@ def _build(module: Module, settings: Settings) -> None:
     )
     if done.returncode != 0:
         raise Unavailable(f"go could not build {module.name}: {done.stderr[-2000:]}", at=str(module.folder))
-    for program in module.programs:
-        (made / (module.built_as or program)).replace(settings.programs / program)
-    shutil.rmtree(made)
-    module.stamp(settings.programs).write_text(module.recipe())
+    return done.stdout
 
 
 def _directives(module: Module) -> set[str]:

@@ -18,7 +18,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> programs.Module:
     """The pinned tools in a copy that a test may change."""
     shutil.copytree(programs.MODULES, tmp_path / "go")
     monkeypatch.setattr(programs, "MODULES", tmp_path / "go")
-    return programs.Module("etcd", ("etcd",), built_as="server")
+    return programs.Module("etcd", ("etcd",), built_as=("server",))
 
 
 def test_what_is_built_stays_until_its_pins_change(module: programs.Module, tmp_path: Path) -> None:
