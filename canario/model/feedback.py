@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 Value = float | int | str | bool | None
 """A cell of a row, as JSON carries it."""
@@ -42,3 +43,59 @@ class Feedback:
     prediction: str
     truth: str | float
     at_seconds: float
+
+
+class Received(StrEnum):
+    """What a truth was to the store."""
+
+    NEW = "new"
+    """The first for its prediction."""
+    REPEATED = "repeated"
+    """The same that is already known: nothing was written."""
+    CHANGED = "changed"
+    """Another than the known one: it holds from now on, and the earlier ones are kept as history."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPrediction:
+    """One answer that a user got, with the truth that holds now."""
+
+    prediction: str
+    """The prediction's id, as `prediction_id` makes it."""
+    version: str
+    at_seconds: float
+    """When it was answered, in seconds since 1970 (UTC)."""
+    label: str | float
+    """The answer."""
+    score: float
+    values: Mapping[str, Value]
+    """The row itself, by column."""
+    truth: str | float
+    truth_at_seconds: float
+    """When that truth arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What is known of one version's answers to users. Each counts once, by its first truth; no count ever falls."""
+
+    labelled: int = 0
+    """Answers whose truth has arrived."""
+    wrong: int = 0
+    """Those that the truth contradicts."""
+    positives: int = 0
+    """Two classes only: labelled answers whose truth is the second class."""
+    missed: int = 0
+    """Of these, those that were answered otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """What found no partner; a truth for an id that nobody was given stays here for ever."""
+
+    truths: int = 0
+    """Truths without a prediction, those that still wait included."""
+    copies: int = 0
+    """Shadow copies without a user's answer, those that still wait included."""
+    broken_lines: int = 0
+    """Lines of the logs that a failed write left unreadable."""
