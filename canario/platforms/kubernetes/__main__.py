@@ -11,10 +11,12 @@ import sys
 import threading
 import uuid
 
+from prometheus_client import REGISTRY
+
 from canario.adapters.kubernetes_api import connect
 from canario.errors import CanarioError
+from canario.platforms.exporter import serve_operator
 from canario.platforms.kubernetes.controller import Controller
-from canario.platforms.kubernetes.metrics import serve_operator
 
 
 def main() -> int:
@@ -35,7 +37,7 @@ def main() -> int:
         api = connect(namespace=os.environ.get("POD_NAMESPACE", ""))
         namespaces = [each for each in arguments.namespaces.split(",") if each] or [api.namespace]
         controller = Controller(api, namespaces, _identity())
-        serve_operator(arguments.port, controller.is_ready)
+        serve_operator(arguments.port, controller.is_ready, REGISTRY)
         controller.run(ending)
     except CanarioError as error:
         sys.stderr.write(f"canario: {error}\n" + (f"  {error.hint}\n" if error.hint else ""))
