@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,16 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What `reference.json` holds. A text column is counted by its length in characters."""
+    """What `reference.json` holds. A text column is counted by its length in characters.
+
+    Versions made before a field was there have its default.
+    """
 
     columns: dict[str, Spread]
     scores: Spread
-    """The scores that the version gave to rows later than the ones it was trained on."""
+    """The scores that the version gave to rows later than the ones it was trained on. Two classes: the card's threshold is
+    an edge, so that all rows of a bin got the same answer."""
+    positives: tuple[int, ...] = ()
+    """Two classes, and the truth was known: of the rows in each bin of the scores, those that were of the second class."""
+    importances: dict[str, float] = field(default_factory=dict)
+    """By column: how far its values move the scores, as a share of all columns (0 to 1, 1 in all); empty when not measured."""

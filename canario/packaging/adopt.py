@@ -23,7 +23,7 @@ from canario.packaging.cards import NAME, check_card, read_card
 from canario.packaging.inference import inferred_card
 from canario.packaging.provenance import data_digest
 from canario.packaging.publishing import Draft, check_tag, publish_draft
-from canario.packaging.reference import reference_of
+from canario.packaging.reference import importances_of, reference_of
 from canario.packaging.rooms import CARD_FILE, ROLLOUT_FILE
 from canario.packaging.scores import scores_of
 from canario.packaging.training import GATE_ROWS, evenly, onnx_file, predict, truth_of, warmup
@@ -224,11 +224,13 @@ def _draft(
         )
     compiled = compile_estimator(estimator, card, evenly(features, GATE_ROWS))
     truth = _truth(card, estimator, sample) if scored else np.array([])
+    importances = importances_of(card, sample, lambda rows: predict(card, estimator, rows).scores)
+    reference = reference_of(card, columns, predictions, truth, importances)
     return Draft(
         card=card,
         contents={
             ESTIMATOR_FILE: path.read_bytes(),
-            REFERENCE_FILE: msgspec.json.encode(reference_of(card, columns, predictions.scores)),
+            REFERENCE_FILE: msgspec.json.encode(reference),
             WARMUP_FILE: warmup(card, features),
             **onnx_file(compiled),
         },

@@ -23,7 +23,7 @@ from canario.model.card import Card, Task
 from canario.packaging.pickles import pickled
 from canario.packaging.provenance import code_commit, data_digest
 from canario.packaging.publishing import Draft, check_tag, publish_draft
-from canario.packaging.reference import reference_of
+from canario.packaging.reference import importances_of, reference_of
 from canario.packaging.rooms import Room
 from canario.packaging.scores import scores_of
 
@@ -71,12 +71,15 @@ def train(room: Room, request: TrainingRequest) -> StoredVersion:
     with threadpool_limits(limits=1):
         room.run(lambda: estimator.fit(features, truth))
         predictions = room.run(lambda: predict(card, estimator, later))
+        importances = room.run(lambda: importances_of(card, later, lambda few: predict(card, estimator, few).scores))
+    later_truth = truth_of(card, later)
+    reference = reference_of(card, columns, predictions, later_truth, importances)
     compiled = compile_estimator(estimator, card, evenly(features, GATE_ROWS))
     draft = Draft(
         card=card,
         contents={
             ESTIMATOR_FILE: pickled(estimator, room.modules),
-            REFERENCE_FILE: msgspec.json.encode(reference_of(card, columns, predictions.scores)),
+            REFERENCE_FILE: msgspec.json.encode(reference),
             WARMUP_FILE: warmup(card, features),
             **onnx_file(compiled),
         },
@@ -84,7 +87,7 @@ def train(room: Room, request: TrainingRequest) -> StoredVersion:
         data_digest=data_digest(earlier),
         code_commit=code_commit(room.folder),
         estimator=name,
-        scores=scores_of(card, truth_of(card, later), predictions),
+        scores=scores_of(card, later_truth, predictions),
         training={
             "seed": str(request.seed),
             "first day": first_day.isoformat(),

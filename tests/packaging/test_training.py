@@ -90,6 +90,28 @@ def test_reference_counts_every_row_once(trained: Trained) -> None:
         assert list(spread.edges) == sorted(set(spread.edges))
 
 
+def test_reference_knows_the_truth_behind_the_scores(trained: Trained) -> None:
+    """The threshold is an edge of the bins of scores, the frauds are counted in each, and columns have their weight."""
+    version = trained.fraud
+    reference = msgspec.json.decode((version.folder / REFERENCE_FILE).read_bytes(), type=Reference)
+    assert version.card().label.threshold in reference.scores.edges
+    assert len(reference.positives) == len(reference.scores.counts)
+    assert all(found <= rows for found, rows in zip(reference.positives, reference.scores.counts, strict=True))
+    answered = reference.scores.edges.index(version.card().label.threshold) + 1
+    caught = sum(reference.positives[answered:]) / sum(reference.positives)
+    assert caught == pytest.approx(score(version, "recall").value)
+    assert list(reference.importances) == list(version.card().column_names)
+    assert sum(reference.importances.values()) == pytest.approx(1)
+    loan = msgspec.json.decode((trained.loan.folder / REFERENCE_FILE).read_bytes(), type=Reference)
+    assert loan.positives == ()
+
+
+def test_references_of_earlier_versions_are_still_read() -> None:
+    """A reference written before it held positives and importances is read, with none."""
+    old = b'{"columns":{},"scores":{"edges":[0.5],"words":[],"counts":[1,2],"nulls":0}}'
+    assert msgspec.json.decode(old, type=Reference).positives == ()
+
+
 def test_warmup_rows_are_rows_of_the_card(trained: Trained) -> None:
     """A version brings a few rows, by column, with null where a value is missing."""
     rows = msgspec.json.decode((trained.fraud.folder / WARMUP_FILE).read_bytes())

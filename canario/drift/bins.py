@@ -1,0 +1,98 @@
+"""Which bin a value falls in: one rule for the reference, for a server's counters and for reports.
+
+The bins of a column have names and an order: "0" to "k", the places among the reference's edges; or the card's words and
+"other" for none of them; and "null" for a missing value, always. A text is binned by its length in characters.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canario.model.card import Card, ColumnKind
+from canario.model.reference import Reference, Spread
+
+OTHER = "other"
+NULL = "null"
+POSITIVE = "positive"
+NEGATIVE = "negative"
+
+Cell = float | int | bool | str | None
+
+
+def column_bins(spread: Spread) -> tuple[str, ...]:
+    """The names of a column's bins, in order."""
+    if spread.words:
+        return (*spread.words, OTHER, NULL)
+    return (*(str(number) for number in range(len(spread.edges) + 1)), NULL)
+
+
+def reference_rows(spread: Spread) -> tuple[int, ...]:
+    """The rows of the reference in each of `column_bins`."""
+    return (*spread.counts, 0, spread.nulls) if spread.words else (*spread.counts, spread.nulls)
+
+
+def placer(kind: ColumnKind, spread: Spread) -> Callable[[Cell], int]:
+    """A function from one cell (None, NaN or "" is null) to its place among `column_bins`; much quicker than numpy for one."""
+    null = len(column_bins(spread)) - 1
+    if spread.words:
+        places = {word: place for place, word in enumerate(spread.words)}
+        other = len(spread.words)
+        return lambda cell: null if cell is None or cell == "" else places.get(cell, other)  # type: ignore[arg-type]
+    edges = spread.edges
+    if kind is ColumnKind.TEXT:
+        return lambda cell: bisect_right(edges, len(cell)) if isinstance(cell, str) and cell else null
+    # NaN is the one number that differs from itself.
+    return lambda cell: null if cell is None or cell != cell else bisect_right(edges, cell)  # noqa: PLR0124
+
+
+def places(kind: ColumnKind, spread: Spread, values: NDArray[Any]) -> NDArray[np.intp]:
+    """The places of many cells among `column_bins`; `values` as canario.kernel.columns has them (NaN or "" is null)."""
+    null = len(column_bins(spread)) - 1
+    if spread.words:
+        by_word = {word: place for place, word in enumerate(spread.words)} | {"": null}
+        other = len(spread.words)
+        return np.fromiter((by_word.get(word, other) for word in values.tolist()), np.intp, len(values))
+    numbers = measured(kind, values)
+    found = np.searchsorted(spread.edges, numbers, side="right")
+    return np.where(np.isnan(numbers), null, found)
+
+
+def count(kind: ColumnKind, spread: Spread, values: NDArray[Any]) -> NDArray[np.int64]:
+    """The rows in each of `column_bins`."""
+    return np.bincount(places(kind, spread, values), minlength=len(column_bins(spread))).astype(np.int64)
+
+
+def measured(kind: ColumnKind, values: NDArray[Any]) -> NDArray[np.float64]:
+    """What is binned of a column that is no category: the numbers, or the lengths of texts; NaN is null."""
+    if kind is not ColumnKind.TEXT:
+        return values.astype(np.float64)
+    lengths = np.fromiter((len(text) for text in values.tolist()), np.float64, len(values))
+    return np.where(lengths == 0, np.nan, lengths)
+
+
+def score_bins(card: Card, reference: Reference) -> tuple[tuple[str, str], ...]:
+    """The names of the bins of scores, each with the answer that its rows get: positive, negative, or "" for all.
+
+    The answer is known for two classes, when the card's threshold is an edge; a reference made before that was so has "".
+    """
+    edges, threshold = reference.scores.edges, card.label.threshold
+    names = [str(number) for number in range(len(edges) + 1)]
+    if len(card.label.classes) != 2 or threshold not in edges:
+        return tuple((name, "") for name in names)
+    first_positive = edges.index(threshold) + 1
+    return tuple((name, POSITIVE if place >= first_positive else NEGATIVE) for place, name in enumerate(names))
+
+
+def score_place(reference: Reference, score: float) -> int:
+    """The place of one score among `score_bins`."""
+    return bisect_right(reference.scores.edges, score)
+
+
+def score_places(reference: Reference, scores: NDArray[np.float64] | Sequence[float]) -> NDArray[np.intp]:
+    """The places of many scores among `score_bins`."""
+    return np.searchsorted(reference.scores.edges, np.asarray(scores, dtype=np.float64), side="right")
