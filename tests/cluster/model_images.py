@@ -51,7 +51,7 @@ _NOT_IMPORTED = tuple(f"canario/{room}/" for room in ("cli", "drift", "platforms
 
 def e2e_images() -> dict[str, str]:
     """The names of the model's images, by version; made when they are missing or their sources have changed."""
-    with _alone():
+    with alone():
         home = _home(trained=_key(*_TRAINING), packed=_key(*_SERVING, without=_NOT_IMPORTED))
         base = base_image()
         names = {version: f"{PREFIX}{MODEL}:{version}" for version in VERSIONS}
@@ -63,7 +63,7 @@ def e2e_images() -> dict[str, str]:
 
 def canario_image() -> str:
     """The name of the image of controller, router and smoke test; made when its sources have changed."""
-    with _alone():
+    with alone():
         key = _key("canario", "image", "requirements/controller.txt")
         base = base_image()
         if label_of(CANARIO_IMAGE, KEY_LABEL) != key:
@@ -151,7 +151,8 @@ def _key(*sources: str, without: tuple[str, ...] = ()) -> str:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
+    """Wait until no other process makes images."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "images.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
