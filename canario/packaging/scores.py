@@ -7,7 +7,6 @@ Everything else: the percentile bootstrap over rows (Efron 1979), 200 resamples,
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 from canario.kernel.predictions import Predictions
 from canario.model.card import Card, Task
 from canario.model.version import Score
+from canario.quality.intervals import wilson
 
-Z_95 = 1.959964
-"""The 97.5 % quantile of the normal distribution."""
 RESAMPLES = 200
 
 Numbers = NDArray[np.float64]
@@ -37,17 +35,6 @@ def scores_of(card: Card, truth: NDArray[Any], predictions: Predictions) -> tupl
     if len(card.label.classes) > 2:
         return (_share("accuracy", truth == predictions.labels),)
     return _two_classes(truth == card.label.classes[1], predictions.labels == card.label.classes[1], predictions.scores)
-
-
-def wilson(hits: int, rows: int) -> tuple[float, float]:
-    """The 95 % interval of a share, each end from 0 to 1; (0, 1) when there are no rows."""
-    if rows == 0:
-        return 0.0, 1.0
-    share = hits / rows
-    scale = 1 + Z_95**2 / rows
-    middle = (share + Z_95**2 / (2 * rows)) / scale
-    reach = Z_95 / scale * sqrt(share * (1 - share) / rows + Z_95**2 / (4 * rows**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _two_classes(truth: NDArray[np.bool_], answered: NDArray[np.bool_], scores: Numbers) -> tuple[Score, ...]:
