@@ -20,6 +20,8 @@ class ServedVersion:
     """Empty where the platform cannot know it before it runs: the image carries it."""
     image: str = ""
     """Kubernetes: the container image that serves it."""
+    archive: str = ""
+    """Kubernetes: the archive that the image serves in place of the version inside; empty: that one."""
     folder: str = ""
     """Local: the folder with the version's files, inside its Bento."""
     start_in: str = ""
@@ -54,6 +56,15 @@ class PastRollout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainingWish:
+    """What the last rollout asked for that found both versions failing; whoever retrains takes a rollout's wish once."""
+
+    rollout: str
+    reason: str
+    at_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """Everything that a platform must remember of one model; what can be read from the world is not in it."""
 
@@ -82,6 +93,10 @@ class Deployment:
     """The number of the last request (rollout, command, stop) taken; smaller ones are never taken again."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """Why the last refused requests were refused, by number."""
+    retraining: RetrainingWish | None = None
+    """The last retraining that a rollout asked for, whether it has been taken or not."""
+    prometheus_url: str = ""
+    """Local: where query gates are asked; empty: nowhere, or as the supervisor's environment says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

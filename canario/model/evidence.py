@@ -22,6 +22,10 @@ class Counts:
     """Predictions whose truth has arrived."""
     wrong: int = 0
     """Labelled predictions that the truth contradicts."""
+    positives: int = 0
+    """Two classes only: labelled predictions whose truth is the second class."""
+    missed: int = 0
+    """Two classes only: positives that were answered as the first class."""
 
     def __sub__(self, earlier: Counts) -> Counts:
         return Counts(
@@ -30,6 +34,8 @@ class Counts:
             slow=self.slow - earlier.slow,
             labelled=self.labelled - earlier.labelled,
             wrong=self.wrong - earlier.wrong,
+            positives=self.positives - earlier.positives,
+            missed=self.missed - earlier.missed,
         )
 
 
@@ -91,5 +97,11 @@ class Evidence:
     """The versions that have servers at all, ready or not."""
     failures: Mapping[str, str] = field(default_factory=dict)
     """Versions whose servers cannot start, with the reason in words."""
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    """How many servers the platform is set to have of each version now, ready or not; absent: not known."""
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    """By query gate's name: what its query says now; absent: unknown."""
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    """By query gate's name: why there is no measurement, in words."""
     commands: tuple[Command, ...] = ()
     """Wishes that no decision has taken yet, oldest first."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from canario.model.evidence import Evidence
-from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVersion
+from canario.model.orders import AskForRetraining, Conclude, Order, SetSplit, StartVersion, StopVersion
 from canario.model.rollout import Phase, RolloutSpec, RolloutState
 from canario.model.split import Split
 from canario.model.verdict import Verdict
@@ -18,6 +18,7 @@ class OrderKind(StrEnum):
     START = "start"
     SET_SPLIT = "set-split"
     STOP = "stop"
+    ASK_FOR_RETRAINING = "ask-for-retraining"
     CONCLUDE = "conclude"
 
 
@@ -33,18 +34,22 @@ class OrderRecord:
     phase: Phase | None = None
     """CONCLUDE only."""
     reason: str = ""
-    """CONCLUDE only."""
+    """CONCLUDE and ASK_FOR_RETRAINING only."""
+    servers: int | None = None
+    """START only: at least so many."""
 
 
 def record_of(order: Order) -> OrderRecord:
     """An order, to be written down."""
     match order:
         case StartVersion():
-            return OrderRecord(kind=OrderKind.START, version=order.version)
+            return OrderRecord(kind=OrderKind.START, version=order.version, servers=order.servers)
         case StopVersion():
             return OrderRecord(kind=OrderKind.STOP, version=order.version)
         case SetSplit():
             return OrderRecord(kind=OrderKind.SET_SPLIT, split=order.split)
+        case AskForRetraining():
+            return OrderRecord(kind=OrderKind.ASK_FOR_RETRAINING, reason=order.reason)
         case Conclude():
             return OrderRecord(kind=OrderKind.CONCLUDE, version=order.stable, phase=order.phase, reason=order.reason)
 

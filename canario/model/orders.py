@@ -13,6 +13,8 @@ class StartVersion:
     """Have servers of this version running and warm."""
 
     version: str
+    servers: int | None = None
+    """At least so many, where their number can change; None: as many as the platform has of a version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,4 +40,12 @@ class Conclude:
     reason: str
 
 
-Order = StartVersion | SetSplit | StopVersion | Conclude
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskForRetraining:
+    """Have a new version trained on fresh truths: neither version keeps to the plan's limit. Once a rollout, however often it is ordered."""
+
+    rollout: str
+    reason: str
+
+
+Order = StartVersion | SetSplit | StopVersion | AskForRetraining | Conclude

@@ -27,6 +27,10 @@ class GateKind(StrEnum):
     ERRORS = "errors"
     SLOW = "slow"
     WRONG_LABELS = "wrong-labels"
+    RECALL = "recall"
+    """Two classes only: the share of the second class that is missed, among those whose truth has arrived."""
+    QUERY = "query"
+    """What a PromQL query says, against bounds of the plan's own."""
     DISAGREEMENT = "disagreement"
     """Shadow only: the share of pairs whose labels differ."""
     SCORE_DISTANCE = "score-distance"
@@ -54,6 +58,20 @@ class Gate:
     """The one-sided confidence of that upper bound (0.5 to 1)."""
     blocking: bool = True
     """Whether an unknown holds the rollout; a gate that does not block can still fail it (late labels)."""
+    name: str = ""
+    """QUERY only, and needed there: what the gate is called. A plan may ask several queries, each by its own name."""
+    query: str = ""
+    """QUERY only: PromQL that gives one number; $model, $stable, $candidate and $namespace stand for their names."""
+    pass_at_most: float | None = None
+    """QUERY only: it passes at this value and below."""
+    fail_above: float | None = None
+    """QUERY only: it fails above this value. Between passing and failing, and without a value, nothing is known."""
+    pass_at_least: float | None = None
+    """QUERY only: it passes at this value and above; with `pass_at_most` too, between both."""
+    fail_below: float | None = None
+    """QUERY only: it fails below this value."""
+    for_seconds: float = 30.0
+    """QUERY only: how long the query must say the same, without a break, before it passes or fails: one odd sample is no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +104,8 @@ class RolloutSpec:
     watch_slow_percent: float = 5.0
     watch_wrong_percent: float | None = None
     """The share of wrong labels, in percent, that is a failure in the watch; None means not judged."""
+    watch_missed_percent: float | None = None
+    """Two classes only: the share of the second class that is missed, in percent, that is a failure in the watch; None means not judged."""
     start_seconds: float = 120.0
     """The longest that the candidate's servers may take to become ready."""
     sticky_header: str = ""
@@ -162,4 +182,18 @@ class RolloutState:
     lost_since_seconds: float | None = None
     """Since when evidence cannot be read; no wait counts meanwhile."""
     unready_since_seconds: float | None = None
-    """Since when the candidate, once it had started, has no server that is ready."""
+    """Since when the candidate, once it had started, has too few ready servers to get any share."""
+    stable_servers: int = 0
+    """Stable's ready servers when the rollout began; it keeps as many until the end. 0: not seen yet."""
+    next_index: int | None = None
+    """The step that has been decided on and is entered once the candidate has the servers for it; None: none is."""
+    short_since_seconds: float | None = None
+    """Since when nothing but servers is missing for that step."""
+    passing_since_seconds: Mapping[str, float] = field(default_factory=dict)
+    """By query gate's name: since when its query says what passes, without a break."""
+    failing_since_seconds: Mapping[str, float] = field(default_factory=dict)
+    """The same for what fails."""
+    counts_at_start: Mapping[str, Counts] | None = None
+    """The counts when they were first read in this rollout: truths that came later speak of the world as it is now."""
+    retraining_reason: str = ""
+    """Why a retraining was asked for: the labels failed in the watch, and the old version was no better. Empty: it was not."""

@@ -24,6 +24,8 @@ class Method(StrEnum):
     """The e-value over a random split; may be read after every event."""
     RATES = "rates"
     """By rates against a fixed or measured share, because the split is not random or there is one arm only."""
+    MEASURED = "measured"
+    """What a query says, against the plan's own bounds."""
     NONE = "none"
     """Nothing could be read."""
 
@@ -33,6 +35,8 @@ class GateVerdict:
     """One gate's answer."""
 
     gate: GateKind
+    name: str = ""
+    """Of a query gate: what the plan calls it."""
     answer: Answer
     method: Method
     reason: str

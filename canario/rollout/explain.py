@@ -13,7 +13,12 @@ from canario.rollout.steering import is_last, runs, step_of
 from canario.rollout.words import percent, seconds
 
 _ANSWERS = {Answer.PASS: "Passed", Answer.FAIL: "Failed", Answer.UNKNOWN: "Not known yet"}
-_METHODS = {Method.SEQUENTIAL: ", by the sequential test", Method.RATES: ", by rates", Method.NONE: ""}
+_METHODS = {
+    Method.SEQUENTIAL: ", by the sequential test",
+    Method.RATES: ", by rates",
+    Method.MEASURED: ", as measured",
+    Method.NONE: "",
+}
 
 
 def explain(entry: JournalEntry) -> tuple[str, ...]:
@@ -101,6 +106,8 @@ def _ordered(order: OrderRecord) -> str:
     match order.kind:
         case OrderKind.START:
             return f"Ordered: start {order.version}."
+        case OrderKind.ASK_FOR_RETRAINING:
+            return f"Ordered: train a new version, as {order.reason}."
         case OrderKind.STOP:
             return f"Ordered: drain and stop {order.version}."
         case OrderKind.SET_SPLIT if order.split is not None:

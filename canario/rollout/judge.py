@@ -307,5 +307,6 @@ def _watch_limit(spec: RolloutSpec, kind: GateKind) -> float:
         GateKind.ERRORS: spec.watch_error_percent,
         GateKind.SLOW: spec.watch_slow_percent,
         GateKind.WRONG_LABELS: spec.watch_wrong_percent,
+        GateKind.RECALL: spec.watch_missed_percent,
     }
     return (limits[kind] or 0.0) / 100

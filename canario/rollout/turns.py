@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from canario.errors import PlanError
-from canario.model.deployment import Deployment, PastRollout, Rollout
+from canario.model.deployment import Deployment, PastRollout, RetrainingWish, Rollout
 from canario.model.evidence import Command, Evidence
-from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVersion
+from canario.model.orders import AskForRetraining, Conclude, Order, SetSplit, StartVersion, StopVersion
 from canario.model.requests import Numbered, StartRollout, TakeDown, Wish
 from canario.model.rollout import Phase
 from canario.model.split import Split
@@ -72,11 +72,11 @@ def advance(deployment: Deployment, evidence: Evidence, now_seconds: float) -> T
         last_request=max(deployment.last_request, decision.state.last_command),
     )
     for order in decision.orders:
-        wanted = _ordered(wanted, order)
+        wanted = _ordered(wanted, order, now_seconds)
     return Turn(deployment=wanted, before=rollout, decision=decision)
 
 
-def _ordered(deployment: Deployment, order: Order) -> Deployment:
+def _ordered(deployment: Deployment, order: Order, now_seconds: float) -> Deployment:
     match order:
         case StartVersion(version=version):
             return replace(deployment, wanted=tuple(sorted({*deployment.wanted, version})))
@@ -84,6 +84,12 @@ def _ordered(deployment: Deployment, order: Order) -> Deployment:
             return replace(deployment, wanted=tuple(each for each in deployment.wanted if each != version))
         case SetSplit(split=split):
             return replace(deployment, split=split)
+        case AskForRetraining(rollout=rollout, reason=reason):
+            if deployment.retraining is not None and deployment.retraining.rollout == rollout:
+                return deployment
+            return replace(
+                deployment, retraining=RetrainingWish(rollout=rollout, reason=reason, at_seconds=now_seconds)
+            )
         case Conclude():
             return _concluded(deployment, order.phase, order.stable, order.reason)
 
