@@ -15,6 +15,11 @@ VERSION_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 """A version's name: a tag, and short enough for a label."""
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 """The name of an object of the cluster: a DNS-1123 subdomain."""
+ARCHIVE_PATTERN = (
+    r"^(https?://[^\s?#]+\.canario(\?[^\s#]*)?|([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.canario)"
+    r"(#sha256:[0-9a-f]{64})?$"
+)
+"""Where an archive is: an address, or a path below the archives' volume that leads nowhere else; with a digest or without."""
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 
@@ -117,7 +122,8 @@ class StrategyGate:
     """One question, and what counts as an answer."""
 
     kind: GateKind
-    """`errors` and `slow` for every strategy, `wrong-labels` for answers that people see, `disagreement` and `score-distance` for copies."""
+    """`errors`, `slow` and `query` for every strategy, `wrong-labels` and `recall` for answers that people see, `disagreement` and
+    `score-distance` for copies."""
     alpha: float = field(default=0.001, metadata={"minimum": 0, "exclusiveMinimum": True})
     """The largest chance that an equal candidate is thrown back by this gate over the whole rollout (above 0, at most 0.5)."""
     margin_percent: float = field(default=1.0, metadata={"minimum": 0, "exclusiveMinimum": True})
@@ -127,6 +133,20 @@ class StrategyGate:
     """How sure that proof must be (from 0.5 to below 1)."""
     blocking: bool = True
     """Whether an unknown holds the rollout; a gate that does not block can still fail it."""
+    name: str = field(default="", metadata={"maxLength": 63, "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"})
+    """`query` only, and needed there: what the gate is called."""
+    query: str = field(default="", metadata={"maxLength": 2048})
+    """`query` only: PromQL that gives one number; $model, $stable, $candidate and $namespace stand for their names."""
+    pass_at_most: float | None = None
+    """`query` only: it passes at this value and below."""
+    fail_above: float | None = None
+    """`query` only: it fails above this value. Between passing and failing, and without a value, nothing is known."""
+    pass_at_least: float | None = None
+    """`query` only: it passes at this value and above; with `passAtMost` too, between both."""
+    fail_below: float | None = None
+    """`query` only: it fails below this value."""
+    for_seconds: float = field(default=30.0, metadata={"minimum": 0})
+    """`query` only: how long the query must say the same, without a break, before it passes or fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +157,8 @@ class Strategy:
     """`canary`: rising weights. `blue-green`: a preview, then one switch. `shadow`: copies only, whose answers are compared."""
     steps: tuple[StrategyStep, ...] | None = field(default=None, metadata={"minItems": 1, "maxItems": 50})
     """Rising weights that end with 100; blue-green and shadow have one step of weight 0. Left out: the strategy's default."""
-    gates: tuple[StrategyGate, ...] | None = field(default=None, metadata={"maxItems": 5})
-    """The questions that a step must answer, one of a kind. Left out: the strategy's default."""
+    gates: tuple[StrategyGate, ...] | None = field(default=None, metadata={"maxItems": 12})
+    """The questions that a step must answer, one of a kind, and queries by their names. Left out: the strategy's default."""
     on_timeout: OnTimeout = OnTimeout.PAUSE
     """What follows when a step's longest wait ends without an answer; it is never promotion."""
     start_seconds: float = field(default=120.0, metadata={"minimum": 0, "exclusiveMinimum": True})
@@ -169,6 +189,13 @@ class Watch:
     """More errors than this share, in percent, and it goes back."""
     slow_percent: float = field(default=5.0, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 100})
     """More slow answers than this share, in percent, and it goes back."""
+    wrong_percent: float | None = field(default=None, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 100})
+    """More wrong labels than this share, in percent, and it goes back, or a retraining is asked for if the old version was no better.
+    Left out: not judged."""
+    missed_percent: float | None = field(
+        default=None, metadata={"minimum": 0, "exclusiveMinimum": True, "maximum": 100}
+    )
+    """Two classes only: the same for the share of the second class that is missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +210,19 @@ class ModelDeploymentSpec:
     """The Bento whose image it is, such as `fraud:v2`, as `canario build --image` names it. Either this or `image`."""
     image_prefix: str = field(default="", metadata={"maxLength": 256})
     """With `bento`: what stands before the Bento's tag in the image's name, such as `registry.example/models/`."""
+    archive: str = field(default="", metadata={"maxLength": 1024, "pattern": f"^({ARCHIVE_PATTERN[1:-1]})?$"})
+    """The version as an archive of `canario export`, which the image serves in place of its own: a path below the volume of
+    `archivesClaim`, such as `fraud/fraud-v2.canario`, or an http(s) address. `#sha256:` and the version's digest behind it refuse any other."""
+    archives_claim: str = field(default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"})
+    """The PersistentVolumeClaim with the archives; servers that need one mount it, read-only."""
     version: str = field(default="", metadata={"maxLength": 63, "pattern": f"^({VERSION_PATTERN[1:-1]})?$"})
-    """The version's name. Left out: the tag of the image or the Bento. Needed where that says nothing: no tag, `latest`, only a digest."""
+    """The version's name. Left out: what the archive's file is named after the model, `v2` of `fraud-v2.canario`, or else the tag of the
+    image or the Bento. Needed where that says nothing: no tag, `latest`, only a digest."""
+    feedback_secret: str = field(
+        default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"}
+    )
+    """The Secret whose key `url` is the PostgreSQL database of predictions and truths. Left out: they stay with each server, and
+    no gate can wait for labels."""
     image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
     """When a node fetches the image."""
     image_pull_secrets: tuple[SecretName, ...] = field(

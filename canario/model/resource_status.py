@@ -44,6 +44,8 @@ class VersionStatus:
     """The version."""
     image: str = ""
     """Its container image."""
+    archive: str = ""
+    """The archive that the image serves; absent: the version inside the image."""
     role: str = ""
     """`stable`, `candidate` or `retired`."""
     replicas: int = 0
@@ -90,6 +92,10 @@ class VersionEvidence:
     """Answers whose truth is known."""
     wrong: int = 0
     """Answers that the truth contradicts."""
+    positives: int = 0
+    """Two classes: answers whose truth is the second class."""
+    missed: int = 0
+    """Two classes: those of them that were answered otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,8 @@ class GateStatus:
 
     kind: GateKind
     """The question."""
+    name: str = ""
+    """What the plan calls a query."""
     answer: Answer
     """`pass`, `fail` or `unknown`."""
     method: Method

@@ -25,6 +25,7 @@ EXAMPLES = [
     "canario rollout fraud:v2 --strategy shadow --dry-run",
     "canario rollout fraud:v2 --plan careful.yaml --approve-each-step",
     "canario rollout fraud:v2 --on kubernetes -n models --image registry.example/fraud:v2",
+    "canario rollout fraud --on kubernetes -n models --archive fraud/fraud-v2.canario",
 ]
 
 
@@ -35,13 +36,27 @@ EXAMPLES = [
     "--image", default="", metavar="IMAGE", help="In a cluster: the version's image; see above for the usual."
 )
 @click.option(
+    "--archive",
+    default="",
+    metavar="PLACE",
+    help="In a cluster: the version's archive, a path below the volume of spec.archivesClaim or an http(s) address.",
+)
+@click.option(
     "--wait", is_flag=True, help="Follow it to its end, as `canario watch` does; exit code 3 when it was judged bad."
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and prove it; start nothing.")
 @output_option
 @address_options
 def command(
-    *, version: str, flags: PlanFlags, image: str, wait: bool, dry_run: bool, output: Output, address: Address
+    *,
+    version: str,
+    flags: PlanFlags,
+    image: str,
+    archive: str,
+    wait: bool,
+    dry_run: bool,
+    output: Output,
+    address: Address,
 ) -> None:
     """Put a version on trial, judged step by step.
 
@@ -50,18 +65,20 @@ def command(
     The plan is bentos/MODEL/rollout.yaml, changed by the flags; without that file, the strategy's default.
 
     In a cluster the plan is the resource's own, changed by the flags, and the version is an image: the one it was served
-    from before, or else the resource's with the version as its tag.
+    from before, or else the resource's with the version as its tag. With --archive no image is built for it: the one at
+    hand serves the archive that `canario export` made.
     """
     from canario.adapters.documents import to_yaml
     from canario.cli.following import conclude, follow
     from canario.cli.progress import working
 
-    if image and address.on is PlatformKind.LOCAL:
-        raise UsageError("--image is for clusters", at="--image", hint="add --on kubernetes, or leave it out")
+    for option, given in (("--image", image), ("--archive", archive)):
+        if given and address.on is PlatformKind.LOCAL:
+            raise UsageError(f"{option} is for clusters", at=option, hint="add --on kubernetes, or leave it out")
     trial = (
         _LocalTrial(version, flags)
         if address.on is PlatformKind.LOCAL
-        else _ClusterTrial(address, version, image, flags)
+        else _ClusterTrial(address, version, image, archive, flags)
     )
     if dry_run:
         print_document(output, trial.plan, lambda: to_yaml(trial.plan).rstrip())
@@ -99,14 +116,14 @@ class _LocalTrial:
 
 
 class _ClusterTrial:
-    """An image, tried in a cluster; that this machine has the version is not needed."""
+    """An image or an archive, tried in a cluster; that this machine has the version is not needed."""
 
-    def __init__(self, address: Address, version: str, image: str, flags: PlanFlags) -> None:
+    def __init__(self, address: Address, version: str, image: str, archive: str, flags: PlanFlags) -> None:
         from canario.cli.platforms import cluster_platform
-        from canario.platforms.kubernetes.resource import plan_of, tag_of
+        from canario.platforms.kubernetes.resource import plan_of, tag_of, version_in_archive
 
         model, _, tag = version.partition(":")
-        self._version = tag or tag_of(image)
+        self._version = tag or (version_in_archive(archive, model) if archive else tag_of(image))
         self.name = f"{model}:{self._version}"
         self._platform = cluster_platform(address, model)
         if not self._version:
@@ -116,15 +133,17 @@ class _ClusterTrial:
         source = f"modeldeployment/{model}"
         self._flags_plan = cluster_plan(own, source, flags)
         self.plan: RolloutSpec = self._flags_plan or own
-        self._image = image
+        self._image, self._archive = image, archive
 
     def start(self, tell: Progress) -> tuple[Telling, str]:
         """Begin the rollout; where it is told of, and its name."""
         from canario.cli.platforms import actor
 
         image = self._image
-        if not image:
+        if not image and not self._archive:
             image, why = self._platform.image_for(self._version)
             tell(f"image {image}, {why}")
-        rollout = self._platform.start_rollout(self._flags_plan, self._version, image, actor=actor(), progress=tell)
+        rollout = self._platform.start_rollout(
+            self._flags_plan, self._version, image, self._archive, actor=actor(), progress=tell
+        )
         return self._platform, rollout

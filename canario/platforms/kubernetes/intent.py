@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from canario.errors import PlanError
 from canario.model.deployment import Deployment, PastRollout, Rollout, ServedVersion
 from canario.model.evidence import CommandKind
 from canario.model.requests import Numbered, Request, StartRollout
 from canario.model.requests import Wish as Steer
 from canario.model.rollout import Phase, RolloutSpec, StrategyKind
 from canario.model.split import Split
+from canario.platforms.kubernetes.documents import camel_case_within
 from canario.platforms.kubernetes.naming import CLIENTS_PORT, ROUTER_ADMIN_PORT
+from canario.platforms.kubernetes.resource import digest_in_archive, is_address, refuse_waiting_for_labels
 from canario.platforms.kubernetes.state import KEPT_ANSWERS, Record
 from canario.platforms.kubernetes.wishes import Wish, WishKind
 from canario.rollout.plan import default_plan, undo
@@ -30,6 +33,11 @@ class Wanted:
     plan: RolloutSpec
     replicas: int
     latency_milliseconds: float
+    archive: str = ""
+    archives_claim: str = ""
+    """Where archives that are files lie; empty: nowhere."""
+    has_labels: bool = False
+    """Whether a database brings late labels to the gates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Asked:
 
 def first_record(model: str, wanted: Wanted) -> Record:
     """A model that was not there before: its first version answers by default, without a trial, as there is nothing to try it against."""
-    served = ServedVersion(version=wanted.version, image=wanted.image)
+    served = _served(wanted)
     return Record(
         deployment=Deployment(
             model=model,
@@ -80,7 +88,7 @@ def asked(record: Record, wanted: Wanted | None, wish: Wish | None) -> Asked:
     """The next request: a person's first, then the spec's."""
     if wish is not None and wish.id not in record.answered:
         return _of_person(record, wanted, wish)
-    if wanted is not None and wanted.version != record.taken_version and not other_image(record, wanted):
+    if wanted is not None and wanted.version != record.taken_version and not other_content(record, wanted):
         return Asked(_of_spec(record, wanted))
     return Asked()
 
@@ -101,10 +109,15 @@ def settle(record: Record, after: Deployment, asked_for: Asked, wanted: Wanted |
     return record
 
 
-def other_image(record: Record, wanted: Wanted) -> str:
-    """The image that the spec's version had when it was first seen, if it is another one now; empty: all is well."""
+def served_version(version: str, image: str, archive: str = "") -> ServedVersion:
+    """A version as the cluster serves it; what its archive says of the digest is known."""
+    return ServedVersion(version=version, image=image, archive=archive, digest=digest_in_archive(archive))
+
+
+def other_content(record: Record, wanted: Wanted) -> str:
+    """What the spec's version was when it was first seen, in words, if it is something else now; empty: all is well."""
     known = record.deployment.served.get(wanted.version)
-    return known.image if known is not None and known.image != wanted.image else ""
+    return _change(known, _served(wanted)) if known is not None else ""
 
 
 def waits_for(record: Record, wanted: Wanted) -> str:
@@ -129,7 +142,7 @@ def _of_spec(record: Record, wanted: Wanted) -> Request | None:
         if wanted.version == deployment.stable:
             return None
         plan = undo() if _has_been_stable(deployment, wanted.version) else wanted.plan
-        return StartRollout(plan, ServedVersion(version=wanted.version, image=wanted.image))
+        return StartRollout(plan, _served(wanted))
     if _superseding(rollout, wanted):
         if wanted.version == rollout.state.stable:
             return Steer(kind=CommandKind.ABORT, actor="the spec", reason=f"it asks for {wanted.version} again")
@@ -151,8 +164,7 @@ def _is_met(wanted: Wanted, before: Rollout | None, after: Deployment) -> bool:
         return wanted.version == after.stable
     spec, served = after.rollout.spec, after.served[after.rollout.state.candidate]
     is_only_a_look = spec.strategy is StrategyKind.SHADOW and not spec.promote_after_shadow
-    is_the_same = (served.version, served.image) == (wanted.version, wanted.image)
-    return is_the_same and not is_only_a_look and (before is None or before.state.outcome is None)
+    return served == _served(wanted) and not is_only_a_look and (before is None or before.state.outcome is None)
 
 
 def _has_been_stable(deployment: Deployment, version: str) -> bool:
@@ -168,12 +180,39 @@ def _of_person(record: Record, wanted: Wanted | None, wish: Wish) -> Asked:
         kind = CommandKind(wish.kind.value)
         return Asked(Steer(kind=kind, whole=wish.whole, actor=wish.actor, reason=wish.reason), wish.id)
     known = record.deployment.served.get(wish.version)
-    image = wish.image or (known.image if known else "")
-    if not image:
+    if known is None and not (wish.image or wish.archive):
         kept = ", ".join(sorted(record.deployment.served)) or "none"
         return Asked(wish=wish.id, refusal=f"{wish.version} is not kept here, and no image was named; kept: {kept}")
-    if known and known.image != image:
-        return Asked(wish=wish.id, refusal=f"{wish.version} is the image {known.image} here; a version never changes")
+    meant = _meant(record, wanted, wish)
+    change = _change(known, meant) if known else ""
+    if change:
+        return Asked(wish=wish.id, refusal=f"{wish.version} is {change} here; a version never changes")
+    if wanted and meant.archive and not is_address(meant.archive) and not wanted.archives_claim:
+        return Asked(wish=wish.id, refusal=f"no volume holds {meant.archive}: name its claim in spec.archivesClaim")
     usual = undo() if _has_been_stable(record.deployment, wish.version) else default_plan(StrategyKind.CANARY)
     plan = wish.plan or (wanted.plan if wanted else usual)
-    return Asked(StartRollout(plan, ServedVersion(version=wish.version, image=image)), wish.id)
+    if wanted and not wanted.has_labels:
+        try:
+            refuse_waiting_for_labels(plan)
+        except PlanError as refused:
+            return Asked(wish=wish.id, refusal=camel_case_within(f"{refused}; {refused.hint}"))
+    return Asked(StartRollout(plan, meant), wish.id)
+
+
+def _meant(record: Record, wanted: Wanted | None, wish: Wish) -> ServedVersion:
+    """The version of a `start`: as it is kept, but for what the wish names; a new archive is served by the image at hand."""
+    known = record.deployment.served.get(wish.version)
+    at_hand = wanted.image if wanted else record.deployment.served[record.deployment.stable].image
+    image = wish.image or (known.image if known else at_hand)
+    return served_version(wish.version, image, wish.archive or (known.archive if known and not wish.image else ""))
+
+
+def _served(wanted: Wanted) -> ServedVersion:
+    return served_version(wanted.version, wanted.image, wanted.archive)
+
+
+def _change(known: ServedVersion, now: ServedVersion) -> str:
+    """What a version was, in words, if it is not the same now."""
+    if (known.image, known.archive) == (now.image, now.archive):
+        return ""
+    return f"the image {known.image}" + (f" with the archive {known.archive}" if known.archive else "")

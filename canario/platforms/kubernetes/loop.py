@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from canario.adapters.kubernetes_api import MODEL_DEPLOYMENTS, KubernetesApi, Object
 from canario.errors import CanarioError, Conflict, IntegrityError, UsageError
-from canario.model.deployment import Deployment, ServedVersion
+from canario.model.deployment import Deployment
 from canario.model.evidence import Evidence
 from canario.model.journal import JournalEntry
 from canario.model.resource import ModelDeploymentSpec
@@ -24,7 +24,7 @@ from canario.model.verdict import Verdict
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.cache import Cache
 from canario.platforms.kubernetes.events import Teller
-from canario.platforms.kubernetes.intent import Wanted, adapt, asked, first_record, settle
+from canario.platforms.kubernetes.intent import Wanted, adapt, asked, first_record, served_version, settle
 from canario.platforms.kubernetes.leadership import Leadership, NotLeading
 from canario.platforms.kubernetes.naming import FIELD_MANAGER
 from canario.platforms.kubernetes.resource import image_of, plan_of, read_spec, replicas_of, version_of
@@ -154,8 +154,11 @@ class ModelLoop:
         try:
             spec = read_spec(resource["spec"])
             wanted = Wanted(
-                version=version_of(spec),
+                version=version_of(spec, self.model),
                 image=image_of(spec),
+                archive=spec.archive,
+                archives_claim=spec.archives_claim,
+                has_labels=bool(spec.feedback_secret),
                 plan=plan_of(spec),
                 replicas=replicas_of(spec),
                 latency_milliseconds=spec.objectives.latency_milliseconds,
@@ -286,25 +289,26 @@ def _remembered(resource: Object) -> Record | None:
     status: Mapping[str, object] = resource.get("status") or {}
     spec = read_spec(resource["spec"])
     versions = status.get("versions")
-    images = {each["name"]: each["image"] for each in versions} if isinstance(versions, list) else {}
+    told = {each["name"]: each for each in versions if each.get("image")} if isinstance(versions, list) else {}
+    served = {name: served_version(name, each["image"], each.get("archive", "")) for name, each in told.items()}
     stable = str(status.get("stable", ""))
-    if not images.get(stable):
+    if stable not in served:
         return None
     wanted = Wanted(
         version=stable,
-        image=images[stable],
+        image=served[stable].image,
+        archive=served[stable].archive,
         plan=plan_of(spec),
         replicas=replicas_of(spec),
         latency_milliseconds=spec.objectives.latency_milliseconds,
     )
     record = first_record(resource["metadata"]["name"], wanted)
-    served = {name: ServedVersion(version=name, image=image) for name, image in images.items() if image}
     wish = status.get("lastRequest")
     answered = {str(wish["id"]): str(wish.get("answer", ""))} if isinstance(wish, Mapping) else {}
     return replace(
         record,
         deployment=replace(record.deployment, served=served, next_rollout=_next_rollout(status)),
-        taken_version=version_of(spec),
+        taken_version=version_of(spec, record.deployment.model),
         refused="the state was removed by somebody, so its rollout was given up",
         answered=answered,
     )

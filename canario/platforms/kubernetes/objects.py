@@ -15,12 +15,15 @@ from canario.platforms.kubernetes.naming import (
     selector,
     version_object,
 )
-from canario.platforms.kubernetes.resource import replicas_of
+from canario.platforms.kubernetes.resource import is_address, replicas_of
 
 LINGER_SECONDS = 4
 """After SIGTERM: how long a server still takes requests. DNS names it for up to the cluster's cache time, the health checks notice in one second."""
 GRACE_SECONDS = 45
 STATE_FOLDER = "/var/lib/canario"
+ARCHIVES_FOLDER = "/archives"
+FEEDBACK_KEY = "url"
+"""The key of the Secret that names the database of predictions and truths."""
 
 
 def owner_of(resource: Object) -> list[Object]:
@@ -118,7 +121,7 @@ def _pod(spec: ModelDeploymentSpec, served: ServedVersion, chosen: dict[str, str
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_server(spec, served)],
-        "volumes": [{"name": "state", "emptyDir": {}}, {"name": "temporary", "emptyDir": {}}],
+        "volumes": [{"name": "state", "emptyDir": {}}, {"name": "temporary", "emptyDir": {}}, *_archives(spec, served)],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -144,8 +147,12 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
         "name": "server",
         "image": served.image,
         "imagePullPolicy": str(spec.image_pull_policy),
-        "args": ["--linger-seconds", str(LINGER_SECONDS), "--longest-stop-seconds", "30"],
-        "env": [{"name": "CANARIO_HOME", "value": STATE_FOLDER}, {"name": "TMPDIR", "value": "/tmp"}],  # noqa: S108 - an emptyDir of the pod's own
+        "args": ["--linger-seconds", str(LINGER_SECONDS), "--longest-stop-seconds", "30", *_archive(served)],
+        "env": [
+            {"name": "CANARIO_HOME", "value": STATE_FOLDER},
+            {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
+            *_feedback(spec),
+        ],
         "ports": [
             {"name": "rest", "containerPort": REST_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
@@ -159,6 +166,8 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
         "startupProbe": _probe("/livez", period_seconds=1, failures=1200),
         "readinessProbe": _probe("/readyz", period_seconds=2, failures=1),
         "livenessProbe": _probe("/livez", period_seconds=10, failures=3),
+        # A server that cannot serve its version says why in its last lines: so does then its pod, and the rollout.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -167,8 +176,34 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
         "volumeMounts": [
             {"name": "state", "mountPath": STATE_FOLDER},
             {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
+            *(
+                {"name": each["name"], "mountPath": ARCHIVES_FOLDER, "readOnly": True}
+                for each in _archives(spec, served)
+            ),
         ],
     }
+
+
+def _archive(served: ServedVersion) -> list[str]:
+    """What a server is told of an archive that it shall serve."""
+    if not served.archive:
+        return []
+    return ["--archive", served.archive if is_address(served.archive) else f"{ARCHIVES_FOLDER}/{served.archive}"]
+
+
+def _archives(spec: ModelDeploymentSpec, served: ServedVersion) -> list[Object]:
+    """The volume of archives, for a version that lies there; others do not depend on it."""
+    if not served.archive or is_address(served.archive) or not spec.archives_claim:
+        return []
+    return [{"name": "archives", "persistentVolumeClaim": {"claimName": spec.archives_claim, "readOnly": True}}]
+
+
+def _feedback(spec: ModelDeploymentSpec) -> list[Object]:
+    """The database that predictions and truths go to, if there is one."""
+    if not spec.feedback_secret:
+        return []
+    source = {"secretKeyRef": {"name": spec.feedback_secret, "key": FEEDBACK_KEY}}
+    return [{"name": "CANARIO_FEEDBACK_URL", "valueFrom": source}]
 
 
 def _probe(path: str, *, period_seconds: int, failures: int) -> Object:

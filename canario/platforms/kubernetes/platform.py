@@ -107,6 +107,7 @@ class KubernetesPlatform:
         spec: RolloutSpec | None,
         version: str,
         image: str = "",
+        archive: str = "",
         *,
         actor: str = "",
         reason: str = "",
@@ -114,7 +115,7 @@ class KubernetesPlatform:
     ) -> str:
         """Begin a rollout by a plan, the resource's own when None; its name.
 
-        `image` may be left out for a version that was served before. Raises PlanError for a plan that cannot be honoured,
+        `image` may be left out for a version that was served before, or for an archive, which the image at hand serves. Raises PlanError for a plan that cannot be honoured,
         Conflict when the rollout may not begin.
         """
         deployment = self._running()
@@ -131,6 +132,7 @@ class KubernetesPlatform:
             kind=WishKind.START,
             version=version,
             image=image,
+            archive=archive,
             plan=spec,
             actor=actor,
             reason=reason,

@@ -31,11 +31,14 @@ LONGEST_NAME = 40
 NAME_PATTERN = f"^[a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?$"
 """Of a ModelDeployment: a DNS-1035 label, as a Service has that name."""
 DEFAULT_REPLICAS = 2
+ARCHIVE_SUFFIX = ".canario"
 
 _PLACES = {
     "watch_seconds": "watch.seconds",
     "watch_error_percent": "watch.errorPercent",
     "watch_slow_percent": "watch.slowPercent",
+    "watch_wrong_percent": "watch.wrongPercent",
+    "watch_missed_percent": "watch.missedPercent",
     "sticky_header": "traffic.stickyHeader",
     "shadow_percent": "traffic.shadowPercent",
 }
@@ -64,10 +67,12 @@ def image_of(spec: ModelDeploymentSpec) -> str:
     return spec.image or spec.image_prefix + spec.bento
 
 
-def version_of(spec: ModelDeploymentSpec) -> str:
-    """The version's name: as said, else the image's tag. Raises UsageError when the tag is no name of one version."""
+def version_of(spec: ModelDeploymentSpec, model: str) -> str:
+    """The version's name: as said, else the archive's, else the image's tag. Raises UsageError when neither names one version."""
     if spec.version:
         return spec.version
+    if spec.archive:
+        return version_in_archive(spec.archive, model)
     image = image_of(spec)
     tag = tag_of(image)
     if tag in ("", "latest"):
@@ -84,6 +89,29 @@ def version_of(spec: ModelDeploymentSpec) -> str:
             hint="name the version in `version`: lower-case letters, digits, `.`, `_` and `-`, at most 63 characters",
         )
     return tag
+
+
+def version_in_archive(archive: str, model: str) -> str:
+    """The version in the name that `canario export` gives a file: `v2` of `fraud-v2.canario`. Raises UsageError when it has another."""
+    file = archive.partition("#")[0].partition("?")[0].rpartition("/")[2]
+    tag = file.removeprefix(f"{model}-").removesuffix(ARCHIVE_SUFFIX)
+    if not file.startswith(f"{model}-") or not re.fullmatch(VERSION_PATTERN, tag):
+        raise UsageError(
+            f"{file} does not say which version of {model} it holds",
+            at="spec.version",
+            hint=f"name the file {model}-VERSION{ARCHIVE_SUFFIX}, as `canario export` does, or name the version in `version`",
+        )
+    return tag
+
+
+def digest_in_archive(archive: str) -> str:
+    """The digest that an archive must have, or nothing when any will do."""
+    return archive.partition("#")[2]
+
+
+def is_address(archive: str) -> bool:
+    """Whether an archive comes over the network, and not from the archives' volume."""
+    return archive.startswith(("http://", "https://"))
 
 
 def tag_of(image: str) -> str:
@@ -112,6 +140,8 @@ def plan_of(spec: ModelDeploymentSpec) -> RolloutSpec:
         watch_seconds=spec.watch.seconds,
         watch_error_percent=spec.watch.error_percent,
         watch_slow_percent=spec.watch.slow_percent,
+        watch_wrong_percent=spec.watch.wrong_percent,
+        watch_missed_percent=spec.watch.missed_percent,
         start_seconds=strategy.start_seconds,
         sticky_header=spec.traffic.sticky_header,
         shadow_percent=spec.traffic.shadow_percent,
@@ -119,7 +149,8 @@ def plan_of(spec: ModelDeploymentSpec) -> RolloutSpec:
     )
     try:
         lint(plan)
-        refuse_waiting_for_labels(plan)
+        if not spec.feedback_secret:
+            refuse_waiting_for_labels(plan)
     except PlanError as fault:
         raise PlanError(
             camel_case_within(fault.message),
@@ -130,13 +161,13 @@ def plan_of(spec: ModelDeploymentSpec) -> RolloutSpec:
 
 
 def refuse_waiting_for_labels(plan: RolloutSpec) -> None:
-    """Refuse a plan that waits for labels, which do not reach a cluster yet. Raises PlanError."""
+    """Refuse a plan that waits for labels where no database brings them to the gates. Raises PlanError."""
     for index, gate in enumerate(plan.gates):
         if gate.kind is GateKind.WRONG_LABELS and gate.blocking:
             raise PlanError(
-                "labels do not reach the cluster yet, so this gate would hold every rollout",
+                "no database keeps the labels, so this gate would hold every rollout",
                 at=f"gates[{index}].blocking",
-                hint="set `blocking: false`, or leave the gate out",
+                hint="name the database's Secret in `feedback_secret`, or set `blocking: false`",
             )
 
 
@@ -152,5 +183,11 @@ def resource_parts(plan: RolloutSpec) -> tuple[Strategy, Traffic, Watch]:
             promote_after_shadow=plan.promote_after_shadow,
         ),
         Traffic(sticky_header=plan.sticky_header, shadow_percent=plan.shadow_percent),
-        Watch(seconds=plan.watch_seconds, error_percent=plan.watch_error_percent, slow_percent=plan.watch_slow_percent),
+        Watch(
+            seconds=plan.watch_seconds,
+            error_percent=plan.watch_error_percent,
+            slow_percent=plan.watch_slow_percent,
+            wrong_percent=plan.watch_wrong_percent,
+            missed_percent=plan.watch_missed_percent,
+        ),
     )

@@ -33,7 +33,7 @@ class Rule:
 
 
 _NAMED = f"^([^@]*/)?[^/@:]+:{VERSION_PATTERN[1:-1]}(@.*)?$"
-_VERSION = "self.?version.orValue('') != ''"
+_VERSION = "(self.?version.orValue('') != '' || self.?archive.orValue('') != '')"
 
 
 def _has_a_tag(name: str) -> str:
@@ -46,6 +46,14 @@ NAME_RULES = (
     Rule(
         f"self.metadata.name.matches('{NAME_PATTERN}')",
         f"the name becomes the name of Services: at most {LONGEST_NAME} characters, lower-case letters, digits and -, a letter first",
+    ),
+    Rule(
+        "self.spec.?version.orValue('') != '' || self.spec.?archive.orValue('') == ''"
+        " || self.spec.archive.matches('^([^?#]*/)?' + self.metadata.name + '-"
+        f"{VERSION_PATTERN[1:-1]}[.]canario([?#].*)?$')",
+        "the archive's file does not say which version of this model it holds: name it MODEL-VERSION.canario, as `canario export` does,"
+        " or name the version in version",
+        ".spec.archive",
     ),
 )
 """Of the whole resource, whose name is the model's."""
@@ -60,6 +68,11 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             "self.?imagePrefix.orValue('') == '' || self.?bento.orValue('') != ''",
             "imagePrefix stands before a bento: write it into image, or give bento in place of image",
             ".imagePrefix",
+        ),
+        Rule(
+            "self.?archive.orValue('') == '' || self.archive.matches('^https?://') || self.?archivesClaim.orValue('') != ''",
+            "the archive is a file, and no volume holds it: name the claim in archivesClaim, or give an address",
+            ".archive",
         ),
         Rule(
             f"{_VERSION} || {_has_a_tag('image')} || {_has_a_tag('bento')}"
@@ -87,6 +100,13 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             "self.strategy.type == 'canary' || self.traffic.?stickyHeader.orValue('') == ''",
             "only a canary shares a weight that users could stick to: leave stickyHeader out, or choose strategy.type canary",
             ".traffic.stickyHeader",
+        ),
+        Rule(
+            "self.?feedbackSecret.orValue('') != '' || !has(self.strategy.gates)"
+            " || !self.strategy.gates.exists(gate, gate.kind in ['wrong-labels', 'recall'] && gate.blocking)",
+            "no database keeps the labels, so a gate that waits for them would hold every rollout: name the database's Secret in"
+            " feedbackSecret, or set blocking: false",
+            ".strategy.gates",
         ),
         Rule(
             f"!has(self.nodeSelector) || self.nodeSelector.all(key, key.matches('{LABEL_KEY_PATTERN}'))",
@@ -218,11 +238,6 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             "self.kind == 'score-distance' || self.marginPercent < 100.0",
             "the margin is out of range: above 0 and below 100 percentage points",
             ".marginPercent",
-        ),
-        Rule(
-            "self.kind != 'wrong-labels' || !self.blocking",
-            "labels do not reach the cluster yet, so this gate would hold every rollout: set blocking: false, or leave the gate out",
-            ".blocking",
         ),
     ),
     Traffic: (

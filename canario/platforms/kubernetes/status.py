@@ -14,7 +14,7 @@ from canario.model.rollout import Phase, RolloutState
 from canario.model.split import Split
 from canario.model.verdict import Verdict
 from canario.platforms.kubernetes.documents import write_noun
-from canario.platforms.kubernetes.intent import Wanted, last_trial, other_image, waits_for
+from canario.platforms.kubernetes.intent import Wanted, last_trial, other_content, waits_for
 from canario.platforms.kubernetes.state import Record
 from canario.rollout.counting import seen, what_is_lost
 
@@ -126,10 +126,10 @@ def _accepted(record: Record, sight: Sight) -> tuple[str, str, str]:
 
 def _not_taken_up(record: Record, wanted: Wanted) -> tuple[str, str] | None:
     """Why the spec's version has not been tried."""
-    image, wait = other_image(record, wanted), waits_for(record, wanted)
-    if image:
-        what = f"{wanted.version} is the image {image} here, and a version never changes"
-        return "ImageChanged", f"{what}: give {wanted.image} a version of its own"
+    change, wait = other_content(record, wanted), waits_for(record, wanted)
+    if change:
+        what = f"{wanted.version} is {change} here, and a version never changes"
+        return "ImageChanged", f"{what}: give {wanted.archive or wanted.image} a version of its own"
     if wait:
         return "Waiting", f"{wanted.version} waits: {wait}"
     if record.refused:
@@ -207,6 +207,7 @@ def _versions(record: Record, sight: Sight) -> list[Object]:
             {
                 "name": version,
                 "image": served.image if served else "",
+                **({"archive": served.archive} if served and served.archive else {}),
                 "role": role,
                 "replicas": deployment.processes if version in running else 0,
                 "ready": sight.evidence.ready.get(version, 0),
@@ -247,6 +248,7 @@ def _evidence(state: RolloutState, evidence: Evidence, verdict: Verdict | None, 
         told["gates"] = [
             {
                 "kind": gate.gate.value,
+                **({"name": gate.name} if gate.name else {}),
                 "answer": gate.answer.value,
                 "method": gate.method.value,
                 "reason": gate.reason,

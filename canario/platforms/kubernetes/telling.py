@@ -107,6 +107,7 @@ def _verdict(evidence: EvidenceStatus) -> Verdict | None:
         gates=tuple(
             GateVerdict(
                 gate=gate.kind,
+                name=gate.name,
                 answer=gate.answer,
                 method=gate.method,
                 reason=gate.reason,
@@ -120,7 +121,7 @@ def _verdict(evidence: EvidenceStatus) -> Verdict | None:
 
 def _spec_version(resource: Object) -> str:
     with contextlib.suppress(UsageError):
-        return version_of(read_spec(resource["spec"]))
+        return version_of(read_spec(resource["spec"]), resource["metadata"]["name"])
     return ""
 
 

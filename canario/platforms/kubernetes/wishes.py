@@ -10,9 +10,8 @@ import msgspec
 
 from canario.adapters.documents import parse_json
 from canario.errors import PlanError, UsageError
-from canario.model.resource import VERSION_PATTERN
+from canario.model.resource import ARCHIVE_PATTERN, VERSION_PATTERN
 from canario.model.rollout import RolloutSpec
-from canario.platforms.kubernetes.resource import refuse_waiting_for_labels
 from canario.rollout.plan import lint
 
 REQUEST_ANNOTATION = "canario.dev/request"
@@ -27,7 +26,7 @@ class WishKind(StrEnum):
     RESUME = "resume"
     ABORT = "abort"
     START = "start"
-    """Begin a rollout of a kept version, or of another image."""
+    """Begin a rollout of a kept version, or of another image or archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,8 @@ class Wish:
     """START only: the version to roll out."""
     image: str = ""
     """START only: its image; left out: the one that it was served from before."""
+    archive: str = ""
+    """START only: its archive; left out: none, or the one that it was served from before."""
     plan: RolloutSpec | None = None
     """START only: the plan, with the fields of rollout.yaml; left out: the resource's own."""
 
@@ -73,7 +74,7 @@ def _check(wish: Wish) -> None:
             f"a {wish.kind} has no `whole`", at=f"{REQUEST_ANNOTATION}: whole", hint="only `promote` has it"
         )
     if wish.kind is not WishKind.START:
-        for name in ("version", "image", "plan"):
+        for name in ("version", "image", "archive", "plan"):
             if getattr(wish, name):
                 raise UsageError(
                     f"a {wish.kind} has no {name}", at=f"{REQUEST_ANNOTATION}: {name}", hint="only `start` has one"
@@ -83,11 +84,16 @@ def _check(wish: Wish) -> None:
         raise UsageError(
             f"{wish.version!r} is no version's name",
             at=f"{REQUEST_ANNOTATION}: version",
-            hint="`start` needs a version: a kept one, or any with its image",
+            hint="`start` needs a version: a kept one, or any with its image or archive",
+        )
+    if wish.archive and not re.fullmatch(ARCHIVE_PATTERN, wish.archive):
+        raise UsageError(
+            f"{wish.archive!r} is no archive's place",
+            at=f"{REQUEST_ANNOTATION}: archive",
+            hint="a path below the archives' volume, such as fraud/fraud-v2.canario, or an http(s) address",
         )
     if wish.plan is not None:
         try:
             lint(wish.plan)
-            refuse_waiting_for_labels(wish.plan)
         except PlanError as fault:
             raise PlanError(fault.message, at=f"{REQUEST_ANNOTATION}: plan.{fault.at}", hint=fault.hint) from fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from canario.errors import PlanError, UsageError
-from canario.model.resource import ModelDeploymentSpec
+from canario.model.resource import ARCHIVE_PATTERN, ModelDeploymentSpec
 from canario.model.rollout import Gate, GateKind, RolloutSpec, Step, StrategyKind
 from canario.platforms.kubernetes.resource import (
     image_of,
@@ -24,6 +25,7 @@ from canario.rollout.plan import default_plan, lint
 from tests.platforms.kubernetes.plans import plans, resources
 from tests.platforms.kubernetes.wrong_resources import GOOD, WRONG
 
+MODEL = "fraud"
 DIGEST = "@sha256:" + "0" * 64
 
 
@@ -31,7 +33,7 @@ DIGEST = "@sha256:" + "0" * 64
 def test_every_valid_resource_has_a_plan_that_can_be_honoured(spec: ModelDeploymentSpec) -> None:
     """Whatever is left out, the plan that comes of it passes lint, and the version has a name and an image."""
     lint(plan_of(spec))
-    assert version_of(spec)
+    assert version_of(spec, MODEL)
     assert image_of(spec)
     assert 1 <= replicas_of(spec) <= 100
 
@@ -90,23 +92,23 @@ def test_a_wrong_plan_is_refused_without_an_api_server_too(name: str) -> None:
 )
 def test_the_version_is_the_tag(image: str, version: str) -> None:
     """Neither a registry's port nor a digest is taken for a tag."""
-    assert version_of(read_spec({"image": image})) == version
+    assert version_of(read_spec({"image": image}), MODEL) == version
 
 
 @pytest.mark.parametrize("image", ["fraud", "localhost:5000/fraud", "fraud:latest", f"fraud{DIGEST}", "fraud:V2"])
 def test_a_version_without_a_name_must_be_named(image: str) -> None:
     """Where the image does not say which version it is, the resource must."""
     with pytest.raises(UsageError, match="version") as refused:
-        version_of(read_spec({"image": image}))
+        version_of(read_spec({"image": image}), MODEL)
     assert refused.value.at == "spec.version"
-    assert version_of(read_spec({"image": image, "version": "v3"})) == "v3"
+    assert version_of(read_spec({"image": image, "version": "v3"}), MODEL) == "v3"
 
 
 def test_a_bento_names_its_image() -> None:
     """A Bento is served from the image that `canario build --image` names for it."""
     spec = read_spec({"bento": "fraud:v2", "imagePrefix": "registry.example/models/"})
     assert image_of(spec) == "registry.example/models/fraud:v2"
-    assert version_of(spec) == "v2"
+    assert version_of(spec, MODEL) == "v2"
 
 
 @pytest.mark.parametrize(
@@ -127,10 +129,50 @@ def test_what_does_not_fit_is_named_as_it_was_written(change: dict[str, Any], at
 
 
 def test_waiting_for_labels_is_refused() -> None:
-    """Labels do not reach a cluster yet, so a gate that waits for them would hold every rollout."""
+    """Without a database no label reaches the gates, so one that waits for them would hold every rollout; with one it may."""
     plan = default_plan(StrategyKind.CANARY)
     waiting = replace(plan, gates=tuple(replace(gate, blocking=True) for gate in plan.gates))
     strategy, traffic, watch = resource_parts(waiting)
-    with pytest.raises(PlanError, match="labels do not reach the cluster") as refused:
-        plan_of(ModelDeploymentSpec(image="fraud:v2", strategy=strategy, traffic=traffic, watch=watch))
+    spec = ModelDeploymentSpec(image="fraud:v2", strategy=strategy, traffic=traffic, watch=watch)
+    with pytest.raises(PlanError, match="no database keeps the labels") as refused:
+        plan_of(spec)
     assert refused.value.at == "spec.strategy.gates[2].blocking"
+    assert plan_of(replace(spec, feedback_secret="fraud-feedback")) == waiting
+
+
+@pytest.mark.parametrize(
+    ("archive", "version"),
+    [
+        ("fraud-v2.canario", "v2"),
+        ("models/fraud/fraud-20261125-ab12cd34.canario", "20261125-ab12cd34"),
+        ("fraud-v2.canario#sha256:" + "0" * 64, "v2"),
+        ("https://archives.example/fraud/fraud-2026.11.canario?part=1", "2026.11"),
+    ],
+)
+def test_the_version_is_in_the_archives_name(archive: str, version: str) -> None:
+    """`canario export` names a file after its version; whose image serves it does not matter."""
+    assert version_of(read_spec({"image": "fraud:v1", "archive": archive}), MODEL) == version
+
+
+@pytest.mark.parametrize("archive", ["loan-v2.canario", "fraud.canario", "fraud-V2.canario", "fraud-/x.canario"])
+def test_an_archive_that_names_no_version_needs_one(archive: str) -> None:
+    """An archive of another name is served under the version that the resource names."""
+    with pytest.raises(UsageError, match="does not say which version") as refused:
+        version_of(read_spec({"image": "fraud:v1", "archive": archive}), MODEL)
+    assert refused.value.at == "spec.version"
+    assert version_of(read_spec({"image": "fraud:v1", "archive": archive, "version": "v2"}), MODEL) == "v2"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "../fraud-v2.canario",
+        "/etc/fraud-v2.canario",
+        "fraud/../../x-v2.canario",
+        ".hidden/fraud-v2.canario",
+        "file:///fraud-v2.canario",
+    ],
+)
+def test_no_archive_lies_outside_of_its_volume(place: str) -> None:
+    """A path leads down from the volume and nowhere else."""
+    assert not re.fullmatch(ARCHIVE_PATTERN, place)

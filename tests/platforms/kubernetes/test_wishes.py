@@ -37,9 +37,10 @@ REFUSED = {
         START + '{"gates": [{"kind": "errors"}], "steps": [{"weight_percent": 50}, {"weight_percent": 10}]}}',
         "plan.steps[1].weight_percent",
     ),
-    "a start that waits for labels": (
-        START + '{"gates": [{"kind": "wrong-labels"}], "steps": [{"weight_percent": 100}]}}',
-        "plan.gates[0].blocking",
+    "a pause of an archive": ('{"id": "1", "kind": "pause", "archive": "fraud-v1.canario"}', "archive"),
+    "a start of an archive outside of its volume": (
+        '{"id": "1", "kind": "start", "version": "v1", "archive": "../fraud-v1.canario"}',
+        "archive",
     ),
 }
 

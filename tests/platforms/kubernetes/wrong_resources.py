@@ -259,7 +259,7 @@ PLANS = {
         "nobody sees the answers of a shadow",
     ),
     "waiting for labels, which do not come": plan(
-        gates(ERRORS, {"kind": "wrong-labels"}), "strategy.gates[1].blocking", "set blocking: false"
+        gates(ERRORS, {"kind": "wrong-labels"}), "strategy.gates", "feedbackSecret"
     ),
     "no gate and no person": plan(gates(), GATES, "add a blocking gate"),
     "gates that hold nothing": plan(gates({**ERRORS, "blocking": False}), GATES, "add a blocking gate"),
