@@ -17,11 +17,18 @@ SLOW = "slow"
 """Counter: those of them that took as long as the objective or longer."""
 UNSERVED = "unserved"
 """Counter: requests for which there was no server, so that no attempt was made."""
+CLIENTS_STATISTICS = "canario_clients"
+"""The prefix of what clients saw: after every retry and rescue, so no evidence about one version. Objectives are judged by it."""
+ANSWERS = "answers"
+"""Counter: requests that have ended for their client."""
+SLOW_ANSWERS = "slow_answers"
+"""Counter: those of them that took as long as the objective or longer."""
 SLOW_KEY = "canario.slow_milliseconds"
 """The runtime value that holds the objective, so that another one needs no restart."""
 MOST_CONNECTIONS = 10_000
 
 _TYPE = "type.googleapis.com/envoy.extensions"
+_LOGGER = "envoy.access_loggers.stats"
 
 _TAGS = {
     "route": "%ROUTE_NAME%",
@@ -32,6 +39,9 @@ _TAGS = {
     "flags": "%RESPONSE_FLAGS%",
 }
 """What is known of an attempt when it has ended; what it means is for the evidence."""
+
+_CLIENT_TAGS = {tag: _TAGS[tag] for tag in ("route", "version", "code", "grpc", "flags")}
+"""What is known of a request when it has ended; `version` is the one that answered in the end."""
 
 _FIRST: Document = {"header_filter": {"header": {"name": "x-envoy-attempt-count", "string_match": {"exact": "1"}}}}
 
@@ -103,7 +113,11 @@ def _http_connections(plan: RouterPlan, routes: Document) -> Document:
         "normalize_path": True,
         "request_headers_timeout": "10s",
         "local_reply_config": local_replies(plan),
-        "access_log": [_counter(UNSERVED, _all({"response_flag_filter": {"flags": ["UH"]}}, _FIRST))],
+        "access_log": [
+            _counter(UNSERVED, _all({"response_flag_filter": {"flags": ["UH"]}}, _FIRST)),
+            _clients_counter(ANSWERS),
+            _clients_counter(SLOW_ANSWERS, _slow(plan)),
+        ],
         **routes,
         "http_filters": [
             {
@@ -136,13 +150,19 @@ def _all(*filters: Document) -> Document:
 
 
 def _counter(name: str, which: Document) -> Document:
-    tags = [{"name": tag, "value_format": value} for tag, value in _TAGS.items()]
+    return {"name": _LOGGER, "filter": which, "typed_config": _counting(STATISTICS, name, _TAGS)}
+
+
+def _clients_counter(name: str, which: Document | None = None) -> Document:
+    """Without `which` every request is counted."""
+    counting = {"name": _LOGGER, "typed_config": _counting(CLIENTS_STATISTICS, name, _CLIENT_TAGS)}
+    return counting | {"filter": which} if which else counting
+
+
+def _counting(prefix: str, name: str, tags: dict[str, str]) -> Document:
+    stat = {"name": name, "tags": [{"name": tag, "value_format": value} for tag, value in tags.items()]}
     return {
-        "name": "envoy.access_loggers.stats",
-        "filter": which,
-        "typed_config": {
-            "@type": f"{_TYPE}.access_loggers.stats.v3.Config",
-            "stats_scope": {"prefix": STATISTICS},
-            "counters": [{"stat": {"name": name, "tags": tags}, "value_fixed": 1}],
-        },
+        "@type": f"{_TYPE}.access_loggers.stats.v3.Config",
+        "stats_scope": {"prefix": prefix},
+        "counters": [{"stat": stat, "value_fixed": 1}],
     }
