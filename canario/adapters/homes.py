@@ -36,6 +36,11 @@ def predictions_folder(model: str) -> Path:
     return canario_home() / "predictions" / model
 
 
+def unpacked_folder() -> Path:
+    """The versions that a server has unpacked from archives, a folder a digest."""
+    return canario_home() / "unpacked"
+
+
 def feedback_file(model: str) -> Path:
     """The database of late truths."""
     return canario_home() / "feedback" / f"{model}.sqlite"

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+MODEL_PATTERN = r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?"
+"""A model's name is part of Bento tags, of Kubernetes names and of URLs: what all of them allow."""
+TAG_PATTERN = r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?"
+"""What BentoML takes as a version."""
+
 
 class KernelKind(StrEnum):
     """How a version computes its answers."""

@@ -1,49 +1,23 @@
-"""A version as one file, and back: what comes from elsewhere is proved piece by piece before any of it is stored.
-
-The file is a gzipped tar of `version.json` and the files that it lists, in the order of their names, without times or
-owners: the same version always gives the same bytes.
-"""
+"""A version as one file, and back into the store; that what comes from elsewhere is proved is the reader's affair (canario.adapters.archives)."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
-import re
 import tarfile
-import zlib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import msgspec
-
+from canario.adapters.archives import SUFFIX, Archive, read_archive, refuse_pickles
 from canario.adapters.documents import parse_document
 from canario.adapters.files import write_atomically
-from canario.adapters.versions import (
-    CARD_FILE,
-    ESTIMATOR_FILE,
-    ONNX_FILE,
-    RECORD_FILE,
-    WARMUP_FILE,
-    StoredVersion,
-    digest_of,
-    prove,
-)
-from canario.errors import CardError, DigestMismatch, NotFound, UntrustedCode, UsageError
+from canario.adapters.versions import CARD_FILE, ONNX_FILE, RECORD_FILE, StoredVersion, prove
+from canario.errors import CardError, UsageError
 from canario.kernel.compiled import OnnxKernel
 from canario.model.card import Card
-from canario.model.version import KernelKind, VersionRecord
-from canario.packaging.cards import NAME, check_card
-from canario.packaging.compatibility import check_libraries, check_signature
-from canario.packaging.publishing import check_tag, publish
-
-SUFFIX = ".canario"
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""A version's files lie flat in its folder: no separators, nothing hidden."""
-MOST_FILES = 64
-LONGEST_FILE_BYTES = 1 << 30
-LONGEST_ARCHIVE_BYTES = 2 << 30
-LONGEST_RECORD_BYTES = 1 << 20
+from canario.model.version import KernelKind
+from canario.packaging.cards import check_card
+from canario.packaging.compatibility import check_decisive_libraries, check_signature
+from canario.packaging.publishing import publish
 
 
 def export_version(version: StoredVersion, path: Path) -> Path:
@@ -78,110 +52,25 @@ def import_version(path: Path, *, trust_pickle: bool = False) -> StoredVersion:
     or SignatureMismatch, each naming what differs; IntegrityError for a compiled model that is none; UntrustedCode for a version that runs by unpickling, unless
     `trust_pickle`; Conflict when its name is taken by another.
     """
-    contents = dict(_members(path))
-    record = _record(contents.pop(RECORD_FILE, b""), path)
-    _prove_contents(record, contents, path)
-    card = _card(record, contents, path)
-    check_libraries(record, path)
+    archive = read_archive(path)
+    record = archive.record
+    card = _card(archive, path)
+    check_decisive_libraries(record, path)
     check_signature(record, card, path)
     if record.kernel.kind is KernelKind.ONNX:
-        OnnxKernel(contents[ONNX_FILE], card, record.kernel)
+        OnnxKernel(archive.contents[ONNX_FILE], card, record.kernel)
     elif not trust_pickle:
-        raise UntrustedCode(
-            f"{record.name} is not compiled ({record.kernel.reason}): serving it runs code from its pickled estimator",
-            at=f"{path}: {ESTIMATOR_FILE}",
-            hint="if you trust who made this file, import it again with --trust-pickle",
-        )
-    return publish(record, contents)
+        refuse_pickles(record, path, "if you trust who made this file, import it again with --trust-pickle")
+    return publish(record, archive.contents)
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The files in an archive by name, read in order and never past the limits."""
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}", at=str(path), hint="`canario export MODEL:TAG` makes one")
-    seen: set[str] = set()
-    total_bytes = 0
-    try:
-        with gzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
-            for member in tar:
-                total_bytes += member.size
-                _check_member(member, seen, total_bytes, path)
-                seen.add(member.name)
-                stream = tar.extractfile(member)
-                yield member.name, stream.read() if stream else b""
-            if unpacked.read(1):  # also has gzip compare its checksum
-                raise tarfile.ReadError("it goes on behind its end")
-    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as broken:
-        raise UsageError(
-            f"{path.name} is not a version's archive, or only a part of one: {broken}",
-            at=str(path),
-            hint="`canario export MODEL:TAG` makes one; copy it again if it came over a network",
-        ) from broken
-
-
-def _check_member(member: tarfile.TarInfo, seen: set[str], total_bytes: int, path: Path) -> None:
-    problem = ""
-    if not member.isreg() or member.issparse():
-        problem = "is not a plain file"
-    elif not FILE_NAME.fullmatch(member.name):
-        problem = "does not lie flat in the archive"
-    elif member.name in seen:
-        problem = "is there twice"
-    elif len(seen) >= MOST_FILES:
-        problem = f"is one of more than {MOST_FILES} files"
-    elif member.name == RECORD_FILE and member.size > LONGEST_RECORD_BYTES:
-        problem = f"is longer than {LONGEST_RECORD_BYTES >> 20} MiB"
-    elif member.size > LONGEST_FILE_BYTES or total_bytes > LONGEST_ARCHIVE_BYTES:
-        problem = f"is too large: {LONGEST_FILE_BYTES >> 30} GiB a file, {LONGEST_ARCHIVE_BYTES >> 30} GiB altogether"
-    if problem:
-        raise UsageError(
-            f"{path.name} holds something that no version has: {member.name[:100]!r} {problem}",
-            at=f"{path}: {member.name[:100]}",
-            hint="do not use this file; ask for one made by `canario export`",
-        )
-
-
-def _record(content: bytes, path: Path) -> VersionRecord:
-    at = f"{path}: {RECORD_FILE}"
-    if not content:
-        raise UsageError(f"{path.name} is not a version's archive: it has no {RECORD_FILE}", at=at)
-    try:
-        record = msgspec.json.decode(content, type=VersionRecord)
-    except (msgspec.DecodeError, msgspec.ValidationError) as broken:
-        raise UsageError(f"{path.name} has a record that cannot be read: {broken}", at=at) from broken
-    if not NAME.fullmatch(record.name.model):
-        raise UsageError(f"{record.name.model!r} is not a model's name", at=at)
-    check_tag(record.name.tag)
-    return record
-
-
-def _prove_contents(record: VersionRecord, contents: Mapping[str, bytes], path: Path) -> None:
-    for name in sorted(record.files.keys() | contents.keys()):
-        found = hashlib.sha256(contents[name]).hexdigest() if name in contents else "missing"
-        recorded = record.files.get(name, "not recorded")
-        if found != recorded:
-            raise DigestMismatch(
-                f"{name} of {record.name} is not what was packed: sha256 {found}, recorded {recorded}",
-                at=f"{path}: {name}",
-                hint="copy the file again from where it was exported",
-            )
-    if digest_of(record.files) != record.digest:
-        raise DigestMismatch(
-            f"the record of {record.name} was changed: its files do not give its digest", at=f"{path}: {RECORD_FILE}"
-        )
-    kernel = ONNX_FILE if record.kernel.kind is KernelKind.ONNX else ESTIMATOR_FILE
-    for needed in (CARD_FILE, kernel, WARMUP_FILE):
-        if needed not in contents:
-            raise UsageError(f"{path.name} cannot be served: it has no {needed}", at=f"{path}: {needed}")
-
-
-def _card(record: VersionRecord, contents: Mapping[str, bytes], path: Path) -> Card:
+def _card(archive: Archive, path: Path) -> Card:
     at = f"{path}: {CARD_FILE}"
     try:
-        card = parse_document(Card, contents[CARD_FILE].decode(), at=at, error=CardError)
+        card = parse_document(Card, archive.contents[CARD_FILE].decode(), at=at, error=CardError)
     except UnicodeDecodeError as broken:
         raise CardError("the card is not UTF-8", at=at) from broken
     check_card(card, at)
-    if card.name != record.name.model:
-        raise CardError(f"the card is of {card.name!r}, the version of {record.name.model!r}", at=at)
+    if card.name != archive.record.name.model:
+        raise CardError(f"the card is of {card.name!r}, the version of {archive.record.name.model!r}", at=at)
     return card

@@ -9,9 +9,9 @@ from pathlib import Path
 from canario.adapters.documents import read_document
 from canario.errors import CardError
 from canario.model.card import Card, Column, ColumnKind, Task
+from canario.model.version import MODEL_PATTERN
 
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?")
-"""A model's name is part of Bento tags, of Kubernetes names and of URLs: what all of them allow."""
+NAME = re.compile(MODEL_PATTERN)
 
 
 def read_card(path: Path) -> Card:

@@ -5,32 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from canario.adapters.archives import check_libraries
 from canario.adapters.homes import rooms_folder
 from canario.adapters.versions import stored_versions
-from canario.errors import LibraryMismatch, SignatureMismatch
+from canario.errors import SignatureMismatch
 from canario.model.card import Card, Column
 from canario.model.version import VersionRecord
 from canario.packaging.cards import read_card
-from canario.packaging.provenance import libraries
 from canario.packaging.rooms import CARD_FILE
 
 DECISIVE = ("scikit-learn", "numpy", "onnxruntime")
 """The libraries that compute the answers; their next major version may compute others, or refuse."""
 
 
-def check_libraries(record: VersionRecord, path: Path) -> None:
+def check_decisive_libraries(record: VersionRecord, path: Path) -> None:
     """Raise LibraryMismatch for the first decisive library whose major version here is not the recorded one."""
-    here = libraries()
-    for name in DECISIVE:
-        there = record.libraries.get(name, "")
-        if not there:
-            raise LibraryMismatch(f"{record.name} does not say which {name} it was made with", at=f"{path}: {name}")
-        if _major(there) != _major(here[name]):
-            raise LibraryMismatch(
-                f"{record.name} was made with {name} {there}, and {name} {here[name]} is installed here",
-                at=f"{path}: {name}",
-                hint=f"install {name} {_major(there)}, or train the version again here",
-            )
+    check_libraries(record, path, DECISIVE)
 
 
 def check_signature(record: VersionRecord, card: Card, path: Path) -> None:
@@ -44,10 +34,6 @@ def check_signature(record: VersionRecord, card: Card, path: Path) -> None:
             at=f"{path}: {field}",
             hint="clients that fit the one would fail on the other: import it as a model of another name",
         )
-
-
-def _major(version: str) -> str:
-    return version.partition(".")[0]
 
 
 def _expected(model: str) -> tuple[Card | None, str]:

@@ -19,12 +19,11 @@ from canario.adapters.homes import bentoml_home, model_store
 from canario.adapters.versions import CARD_FILE, RECORD_FILE, StoredVersion, digest_of, read_version
 from canario.errors import Conflict, IntegrityError, NotFound, UsageError
 from canario.model.card import Card
-from canario.model.version import KernelChoice, Score, VersionName, VersionRecord
+from canario.model.version import TAG_PATTERN, KernelChoice, Score, VersionName, VersionRecord
 from canario.packaging.provenance import libraries
 
 BENTO_MODEL_FILE = "model.yaml"
-TAG = re.compile(r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?")
-"""What BentoML takes as a version."""
+TAG = re.compile(TAG_PATTERN)
 STALE_SECONDS = 3600.0
 """No writer takes as long as this, so what is older was left by one that was killed."""
 

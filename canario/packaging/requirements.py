@@ -14,6 +14,7 @@ SERVING = (
     "grpcio-health-checking",
     "grpcio-reflection",
     "httptools",
+    "httpx",
     "jinja2",
     "msgspec",
     "numpy",

@@ -137,7 +137,7 @@ def test_waiting_for_labels_is_refused() -> None:
     with pytest.raises(PlanError, match="no database keeps the labels") as refused:
         plan_of(spec)
     assert refused.value.at == "spec.strategy.gates[2].blocking"
-    assert plan_of(replace(spec, feedback_secret="fraud-feedback")) == waiting
+    assert plan_of(replace(spec, feedback_secret="fraud-feedback")) == waiting  # noqa: S106 - a Secret's name
 
 
 @pytest.mark.parametrize(
