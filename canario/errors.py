@@ -66,6 +66,11 @@ class InputError(CanarioError):
     http_status = 400
     grpc_status = "INVALID_ARGUMENT"
 
+    def __init__(self, message: str, *, at: str = "", hint: str = "", column: str = "") -> None:
+        super().__init__(message, at=at, hint=hint)
+        self.column = column
+        """The card's column whose cell does not fit; "" when it is not about one."""
+
 
 class TooLarge(InputError):
     http_status = 413

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from canario.errors import CanarioError, NotFound, Overloaded, Unavailable
+from canario.errors import CanarioError, InputError, NotFound, Overloaded, Unavailable
 from canario.serving.answering import REQUEST_HEADER, caller_of
 from canario.serving.http import (
     Disconnected,
@@ -24,8 +24,8 @@ from canario.serving.http import (
     send_response,
 )
 from canario.serving.limits import Limits
-from canario.serving.metrics import Protocol
 from canario.serving.pages import Pages
+from canario.serving.request_metrics import Protocol
 from canario.serving.rest import Rest
 from canario.serving.routing import Route, Routes, Work
 from canario.serving.served import ServedVersion
@@ -87,7 +87,7 @@ class Application:
         started = time.perf_counter()
         served = self.served
         headers = dict(scope["headers"])
-        caller = caller_of(lambda name: headers.get(name.encode(), b"").decode("latin-1"))
+        caller = caller_of(lambda name: headers.get(name.encode(), b"").decode("latin-1"), Protocol.REST)
         name = "unknown"
         try:
             route = self._route(scope["path"], scope["method"])
@@ -101,6 +101,8 @@ class Application:
             response = error_response(error, (_RETRY,) if isinstance(error, Overloaded) else ())
             if response.status >= 500 and not isinstance(error, Unavailable):
                 logger.warning("%s: %s", name, error)
+            if isinstance(error, InputError) and not caller.shadow:
+                served.metrics.count_refused(error.column)
         except Disconnected:
             return
         except Exception:
@@ -110,7 +112,8 @@ class Application:
         if served.is_draining:
             extra.append(_CLOSE)
         await send_response(send, response, *extra)
-        served.metrics.count(Protocol.REST, name, response.status, time.perf_counter() - started)
+        if not caller.shadow:
+            served.metrics.count(Protocol.REST, name, response.status, time.perf_counter() - started)
 
     async def _work(self, served: ServedVersion, route: Route, request: Request, receive: Receive) -> Response:
         if route.work is Work.LIGHT:

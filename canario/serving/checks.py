@@ -132,4 +132,4 @@ def _odd_number(number: float) -> str:
 
 
 def _misfit(column: Column, what: str, at: str) -> InputError:
-    return InputError(f"{column.name} {what}", at=at, hint=describe(column))
+    return InputError(f"{column.name} {what}", at=at, hint=describe(column), column=column.name)

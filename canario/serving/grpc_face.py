@@ -14,10 +14,10 @@ from grpc import aio
 
 from canario.errors import CanarioError, InputError
 from canario.serving import open_inference_pb2 as pb
-from canario.serving.answering import REQUEST_HEADER, caller_of
+from canario.serving.answering import REQUEST_HEADER, Caller, caller_of
 from canario.serving.infer_grpc import infer
 from canario.serving.metadata import model_metadata, properties, server_metadata
-from canario.serving.metrics import Protocol
+from canario.serving.request_metrics import Protocol
 from canario.serving.served import ServedVersion
 
 logger = logging.getLogger(__name__)
@@ -49,43 +49,45 @@ class GrpcFace:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def _live(self, _: pb.ServerLiveRequest, __: Context) -> Message:
+    async def _live(self, _: pb.ServerLiveRequest, __: Context, ___: Caller) -> Message:
         return pb.ServerLiveResponse(live=True)
 
-    async def _server_ready(self, _: pb.ServerReadyRequest, __: Context) -> Message:
+    async def _server_ready(self, _: pb.ServerReadyRequest, __: Context, ___: Caller) -> Message:
         return pb.ServerReadyResponse(ready=not self._served.is_draining)
 
-    async def _model_ready(self, request: pb.ModelReadyRequest, _: Context) -> Message:
+    async def _model_ready(self, request: pb.ModelReadyRequest, _: Context, __: Caller) -> Message:
         self._served.check_name(request.name, request.version)
         return pb.ModelReadyResponse(ready=not self._served.is_draining)
 
-    async def _server_metadata(self, _: pb.ServerMetadataRequest, __: Context) -> Message:
+    async def _server_metadata(self, _: pb.ServerMetadataRequest, __: Context, ___: Caller) -> Message:
         return pb.ServerMetadataResponse(**server_metadata())
 
-    async def _model_metadata(self, request: pb.ModelMetadataRequest, context: Context) -> Message:
+    async def _model_metadata(self, request: pb.ModelMetadataRequest, context: Context, _: Caller) -> Message:
         self._served.check_name(request.name, request.version)
         metadata = model_metadata(self._served.record, self._served.tensors)
         del metadata["properties"]  # the protocol's message has no field for them
         context.set_trailing_metadata(self._properties)
         return pb.ModelMetadataResponse(**metadata)
 
-    async def _infer(self, request: pb.ModelInferRequest, context: Context) -> Message:
+    async def _infer(self, request: pb.ModelInferRequest, context: Context, caller: Caller) -> Message:
         self._served.check_name(request.model_name, request.model_version)
-        metadata = dict(context.invocation_metadata() or ())
-        caller = caller_of(lambda name: str(metadata.get(name, "")))
         context.set_trailing_metadata(((REQUEST_HEADER, caller.request),))
         return await self._served.turns.compute(request.ByteSize(), partial(infer, self._served, request, caller))
 
     def _method(
-        self, name: str, kind: type[M], answer: Callable[[M, Context], Awaitable[Message]]
+        self, name: str, kind: type[M], answer: Callable[[M, Context, Caller], Awaitable[Message]]
     ) -> grpc.RpcMethodHandler[bytes, bytes]:
         async def method(body: bytes, context: Context) -> bytes:
             started = time.perf_counter()
             status = 200
+            headers = dict(context.invocation_metadata() or ())
+            caller = caller_of(lambda name: str(headers.get(name, "")), Protocol.GRPC)
             try:
-                return (await answer(_parsed(kind, body), context)).SerializeToString()
+                return (await answer(_parsed(kind, body), context, caller)).SerializeToString()
             except CanarioError as error:
                 status = error.http_status
+                if isinstance(error, InputError) and not caller.shadow:
+                    self._served.metrics.count_refused(error.column)
                 if status == 500:
                     logger.warning("%s: %s", name, error)
                 await _abort(context, error)
@@ -94,7 +96,8 @@ class GrpcFace:
                 logger.exception("%s failed", name)
                 await _abort(context, CanarioError("the server failed", hint="its log says why"))
             finally:
-                self._served.metrics.count(Protocol.GRPC, name, status, time.perf_counter() - started)
+                if not caller.shadow:
+                    self._served.metrics.count(Protocol.GRPC, name, status, time.perf_counter() - started)
 
         return grpc.unary_unary_rpc_method_handler(method)
 

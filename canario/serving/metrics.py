@@ -1,87 +1,99 @@
-"""What a server process counts about itself, for Prometheus; few labels, and every child is made once."""
+"""What a server process tells Prometheus of itself, each series with model and version; few labels, each of a closed list of words."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.registry import Collector
 
-from canario.model.card import Card
+from canario.model.card import Card, Objectives
+from canario.model.feedback import Received
+from canario.model.reference import Reference
 from canario.model.version import VersionRecord
+from canario.serving.counting import Labels, Tally, gauge
+from canario.serving.request_metrics import Protocol, RequestMetrics
+from canario.serving.row_metrics import RowMetrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-_BUCKETS_OF_OBJECTIVE = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 10.0, 40.0)
-"""As shares of the card's latency objective, so that the share of slow answers is exact."""
+REFUSED_TRUTH = "refused"
+"""A truth that does not fit the label, beside what the store says of those that do."""
 
 
-class Protocol(StrEnum):
-    """How a request came."""
+class Metrics(Collector):
+    """Everything that is counted of one served version. But for `rows`, only the event loop's own thread counts."""
 
-    REST = "rest"
-    GRPC = "grpc"
-
-
-class Outcome(StrEnum):
-    """How it ended."""
-
-    ANSWERED = "answered"
-    REFUSED = "refused"
-    """Its content does not fit: a 4xx."""
-    OVERLOADED = "overloaded"
-    """Not now: a 503 or RESOURCE_EXHAUSTED."""
-    FAILED = "failed"
-
-    @classmethod
-    def of_status(cls, status: int) -> Outcome:
-        """The outcome of an HTTP status."""
-        if status < 400:
-            return cls.ANSWERED
-        if status < 500:
-            return cls.REFUSED
-        return cls.OVERLOADED if status == 503 else cls.FAILED
-
-
-class Metrics:
-    """The counters of one served version."""
-
-    def __init__(self, record: VersionRecord, card: Card) -> None:
+    def __init__(self, record: VersionRecord, card: Card, reference: Reference | None = None) -> None:
+        self._labels = {"model": record.name.model, "version": record.name.tag}
+        self._info = {"digest": record.digest, "kernel": record.kernel.kind.value}
+        self._objectives = card.objectives
+        self._requests = RequestMetrics(card.objectives.latency_milliseconds / 1000.0)
+        self.rows = RowMetrics(card, reference)
+        self._refused = Tally(
+            "canario_column_refused",
+            "Cells that do not fit the card; of a request, the first that was found.",
+            "column",
+            card.column_names,
+        )
+        self._truths = Tally(
+            "canario_feedback_received",
+            "Late truths sent to this server, by what they were to the store.",
+            "result",
+            (*Received, REFUSED_TRUTH),
+        )
+        self._waiting = 0
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "canario_requests",
-            "Requests, by how they ended",
-            ["protocol", "method", "outcome"],
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "canario_request_duration_seconds",
-            "From the request's head to its answer",
-            ["protocol", "method"],
-            buckets=[share * card.objectives.latency_milliseconds / 1000.0 for share in _BUCKETS_OF_OBJECTIVE],
-            registry=self._registry,
-        )
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        rows = Counter("canario_rows", "Rows answered", registry=self._registry)
-        self.count_rows = rows.inc
-        self.waiting = Gauge("canario_waiting_requests", "Requests that wait for the model", registry=self._registry)
-        version = Gauge(
-            "canario_version_info",
-            "The version that this process serves",
-            ["model", "version", "digest", "kernel"],
-            registry=self._registry,
-        )
-        version.labels(record.name.model, record.name.tag, record.digest, record.kernel.kind).set(1)
+        self._registry.register(self)
 
     def count(self, protocol: Protocol, method: str, status: int, seconds: float) -> None:
-        """One request that has been answered with an HTTP status, or with what would be one."""
-        key = (protocol, method, status)
-        children = self._children.get(key)
-        if children is None:
-            outcome = Outcome.of_status(status)
-            children = (self._requests.labels(protocol, method, outcome), self._seconds.labels(protocol, method))
-            self._children[key] = children
-        children[0].inc()
-        children[1].observe(seconds)
+        """One request of a user that has been answered with an HTTP status, or with what would be one."""
+        self._requests.count(protocol, method, status, seconds)
+
+    def count_refused(self, column: str) -> None:
+        """A request of a user that was refused for a cell of this column."""
+        self._refused.add(word=column)
+
+    def count_truth(self, result: str) -> None:
+        """A late truth: what the store said, or REFUSED_TRUTH."""
+        self._truths.add(word=result)
+
+    def set_waiting(self, requests: int) -> None:
+        """How many requests wait for the model now."""
+        self._waiting = requests
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, put together when Prometheus asks."""
+        labels = self._labels
+        yield gauge("canario_version_info", "The version that this process serves.", labels | self._info, 1)
+        yield from _objectives(self._objectives, labels)
+        yield from self._requests.families(labels)
+        yield gauge("canario_waiting_requests", "Requests that wait for the model.", labels, self._waiting)
+        yield from self.rows.families(labels)
+        yield self._refused.family(labels)
+        yield self._truths.family(labels)
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
+
+
+def _objectives(objectives: Objectives, labels: Labels) -> Iterator[Metric]:
+    """What the card promises: alerts compare with it, and know of no other place that says it."""
+    yield gauge(
+        "canario_objective_seconds",
+        "The card's objective: an answer that takes longer counts as slow.",
+        labels,
+        objectives.latency_milliseconds / 1000.0,
+    )
+    yield gauge(
+        "canario_objective_slow_ratio",
+        "The card's objective: the largest share of slow answers.",
+        labels,
+        objectives.slow_percent / 100.0,
+    )
+    yield gauge(
+        "canario_objective_error_ratio",
+        "The card's objective: the largest share of failed requests.",
+        labels,
+        objectives.error_percent / 100.0,
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from canario.errors import Unavailable, UnsupportedMedia
+from canario.errors import InputError, Unavailable, UnsupportedMedia
 from canario.serving.http import JSON, Request, Response, error_response, json_response
 from canario.serving.infer_json import HEADER_LENGTH, InferRequest
 from canario.serving.metadata import model_metadata, server_metadata
-from canario.serving.metrics import CONTENT_TYPE
+from canario.serving.metrics import CONTENT_TYPE, REFUSED_TRUTH
 from canario.serving.routing import Route, Routes, Work
 from canario.serving.served import ServedVersion
 from canario.serving.truths import read_truth
@@ -87,9 +87,18 @@ class Rest:
 
     def _feedback(self, request: Request) -> Response:
         _check_content_type(request, JSON)
-        feedback = read_truth(self._served.card, request.body, time.time())
-        received = self._served.truths.add(feedback)
+        try:
+            feedback = read_truth(self._served.card, request.body, time.time())
+            received = self._served.truths.add(feedback)
+        except InputError:
+            self._count_truth(request, REFUSED_TRUTH)
+            raise
+        self._count_truth(request, received)
         return json_response({"prediction_id": feedback.prediction, "received": received})
+
+    def _count_truth(self, request: Request, result: str) -> None:
+        if not request.caller.shadow:
+            self._served.metrics.count_truth(result)
 
 
 def _check_content_type(request: Request, *accepted: bytes) -> None:

@@ -109,7 +109,7 @@ class RowsCodec:
             row = ", ".join(self._card.column_names)
             raise InputError(what, at=at, hint=f"a row has: {row}") from wrong
         reason = "is missing" if "missing required" in what else f"does not fit: {what}"
-        raise InputError(f"{column.name} {reason}", at=at, hint=describe(column)) from wrong
+        raise InputError(f"{column.name} {reason}", at=at, hint=describe(column), column=column.name) from wrong
 
 
 def _field(index: int, column: Column) -> tuple[Any, ...]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from canario.adapters.documents import read_record
 from canario.adapters.homes import feedback_file, predictions_folder
-from canario.adapters.versions import prove, read_version
-from canario.errors import NotFound, Overloaded
+from canario.adapters.versions import REFERENCE_FILE, prove, read_version
+from canario.errors import IntegrityError, NotFound, Overloaded
 from canario.feedback.log import PredictionLog
 from canario.feedback.store import FeedbackStore
 from canario.kernel.load import load_kernel
+from canario.model.reference import Reference
 from canario.serving.answering import Answering
 from canario.serving.limits import Limits
 from canario.serving.metrics import Metrics
@@ -22,6 +25,8 @@ from canario.serving.rows import RowsCodec
 from canario.serving.tensors import TensorsCodec
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 QUICK_SECONDS = 0.001
 """A compiled model that answers one row faster than this answers small requests in the event loop's own thread."""
@@ -42,10 +47,10 @@ class ServedVersion:
         self.card = version.card()
         self.rows = RowsCodec(self.card, limits)
         self.tensors = TensorsCodec(self.card, limits)
-        self.metrics = Metrics(self.record, self.card)
+        self.metrics = Metrics(self.record, self.card, _reference(folder))
         self.truths = FeedbackStore(feedback_file(self.name.model))
-        self.answering = Answering(self.name, self.card, load_kernel(version))
-        self.turns = Turns(limits.most_waiting, self.metrics.waiting.set)
+        self.answering = Answering(self.name, self.card, load_kernel(version), self.metrics)
+        self.turns = Turns(limits.most_waiting, self.metrics.set_waiting)
         self.is_draining = False
         """Whether the process is about to stop: it still answers, and says that it is not ready."""
 
@@ -72,6 +77,17 @@ class ServedVersion:
             )
 
 
+def _reference(folder: Path) -> Reference | None:
+    """What drift compares with; a version that brings nothing to compare with is served all the same."""
+    try:
+        return read_record(Reference, folder / REFERENCE_FILE)
+    except NotFound:
+        return None
+    except IntegrityError as odd:
+        logger.warning("columns are not counted: %s", odd)
+        return None
+
+
 class Turns:
     """Who computes when.
 
@@ -80,7 +96,7 @@ class Turns:
     requests are never behind a large one. Only so many may wait there.
     """
 
-    def __init__(self, most_waiting: int, tell: Callable[[float], None]) -> None:
+    def __init__(self, most_waiting: int, tell: Callable[[int], None]) -> None:
         self._most_waiting = most_waiting
         self._tell = tell
         self._waiting = 0

@@ -6,6 +6,7 @@ A model whose columns are all numeric takes one tensor `input`, FP64 [n, columns
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ class TensorHead:
     datatype: str
     shape: Sequence[int]
 
+
+_IN_MATRIX = re.compile(r"data(?:\[\d+\])?\[(?P<cell>\d+)\]$")
+"""The path of a cell in a matrix: flat, or row by row."""
 
 Content = Callable[[int, str, int], NDArray[Any]]
 """The flat content of a request's tensor: its place, its datatype and how many values it must have."""
@@ -101,9 +105,9 @@ class TensorsCodec:
             return self._from_matrix(rows, content)
         numbers = np.empty((len(self._check.numeric), rows))
         for index, column in enumerate(self._check.numeric):
-            numbers[index] = content(order[column], self.inputs[column].datatype, rows)
+            numbers[index] = _of_column(content, order[column], self.inputs[column], rows)
         words = {
-            spec.name: content(place, "BYTES", rows)
+            spec.name: _of_column(content, place, spec, rows)
             for spec, place in zip(self.inputs, order, strict=True)
             if spec.datatype == "BYTES"
         }
@@ -138,7 +142,8 @@ class TensorsCodec:
             self._check_head(place, head, self.inputs[self._places[head.name]])
         missing = [spec.name for spec in self.inputs if spec.name not in places]
         if missing:
-            raise InputError(f"the input {missing[0]} is missing", at="inputs", hint=self._inputs_hint())
+            column = "" if self._is_matrix else missing[0]
+            raise InputError(f"the input {missing[0]} is missing", at="inputs", hint=self._inputs_hint(), column=column)
         return [places[spec.name] for spec in self.inputs]
 
     def _check_head(self, place: int, head: TensorHead, spec: TensorSpec) -> None:
@@ -147,6 +152,7 @@ class TensorsCodec:
                 f"{spec.name} has datatype {spec.datatype}, not {head.datatype[:20]!r}",
                 at=f"inputs[{place}].datatype",
                 hint="convert it before sending: nothing is rounded or widened here",
+                column="" if self._is_matrix else spec.name,
             )
         shape = tuple(head.shape)
         further = ((spec.shape[1],),) if self._is_matrix else ((), (1,))
@@ -178,13 +184,29 @@ class TensorsCodec:
 
     def _from_matrix(self, rows: int, content: Content) -> dict[str, NDArray[Any]]:
         width = len(self._card.columns)
-        numbers = np.ascontiguousarray(content(0, "FP64", rows * width).reshape(rows, width).T)
+        try:
+            flat = content(0, "FP64", rows * width)
+        except InputError as wrong:
+            found = _IN_MATRIX.search(wrong.at)
+            if found:
+                wrong.column = self._card.columns[int(found["cell"]) % width].name
+            raise
+        numbers = np.ascontiguousarray(flat.reshape(rows, width).T)
         return self._check.fitted(numbers, {}, lambda row, column: f"inputs[0].data[{row * width + column}]")
 
     def _inputs_hint(self) -> str:
         if self._is_matrix:
             return f"one input, FP64 [n, {len(self._card.columns)}]: {', '.join(self._card.column_names)}"
         return "one input a column: " + ", ".join(f"{spec.name} {spec.datatype}" for spec in self.inputs)
+
+
+def _of_column(content: Content, place: int, spec: TensorSpec, rows: int) -> NDArray[Any]:
+    """A column's content. What is wrong with it is wrong with this column."""
+    try:
+        return content(place, spec.datatype, rows)
+    except InputError as wrong:
+        wrong.column = wrong.column or spec.name
+        raise
 
 
 def refuse_parameters(names: Collection[str], at: str) -> None:

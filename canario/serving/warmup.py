@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from canario.adapters.documents import read_record
 from canario.adapters.versions import WARMUP_FILE
 from canario.errors import CanarioError, KernelError
-from canario.feedback.store import Received
+from canario.model.feedback import Received
 from canario.kernel.columns import dtype_of
 from canario.kernel.kernel import Columns, row_of, rows_of
 from canario.model.version import KernelKind

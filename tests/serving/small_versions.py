@@ -16,11 +16,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from canario.adapters.documents import to_yaml
-from canario.adapters.versions import CARD_FILE, ESTIMATOR_FILE, ONNX_FILE, RECORD_FILE, WARMUP_FILE, digest_of
+from canario.adapters.versions import (
+    CARD_FILE,
+    ESTIMATOR_FILE,
+    ONNX_FILE,
+    RECORD_FILE,
+    REFERENCE_FILE,
+    WARMUP_FILE,
+    digest_of,
+)
 from canario.kernel.columns import columns_from_frame, frame_from_columns
 from canario.kernel.compile import compile_estimator
 from canario.model.card import Card, Column, ColumnKind, Label, Task
 from canario.model.version import VersionName, VersionRecord
+from canario.packaging.reference import reference_of
+from canario.packaging.training import predict
 from tests.serving import moody_estimator
 
 ROWS = 200
@@ -134,9 +144,11 @@ def make_version(folder: Path, card: Card, estimator: Any, rows: pd.DataFrame, t
     estimator.fit(frame, truth)
     compiled = compile_estimator(estimator, card, frame)
     cloudpickle.register_pickle_by_value(moody_estimator)
+    reference = reference_of(card, columns, predict(card, estimator, frame), np.asarray(truth), {})
     contents = {
         CARD_FILE: to_yaml(card).encode(),
         ESTIMATOR_FILE: cloudpickle.dumps(estimator),
+        REFERENCE_FILE: msgspec.json.encode(reference),
         WARMUP_FILE: msgspec.json.encode({name: values[:4].tolist() for name, values in columns.items()}),
     }
     if compiled.onnx is not None:

@@ -239,9 +239,11 @@ def test_metrics_count_by_protocol_method_and_outcome(iris: Server) -> None:
         )
         client.get("/no/such/path/1")
         text = client.get("/metrics").text
-    assert 'canario_requests_total{method="predict",outcome="refused",protocol="rest"}' in text
-    assert 'canario_requests_total{method="infer",outcome="answered",protocol="grpc"}' in text
-    assert 'canario_request_duration_seconds_bucket{le="0.05",method="infer",protocol="grpc"}' in text
+    assert (
+        'canario_requests_total{method="predict",model="iris",outcome="refused",protocol="rest",version="v1"}' in text
+    )
+    assert 'canario_requests_total{method="infer",model="iris",outcome="answered",protocol="grpc",version="v1"}' in text
+    assert 'canario_request_duration_seconds_bucket{le="0.05",method="infer",model="iris",protocol="grpc"' in text
     assert 'canario_version_info{digest="sha256:' in text
     assert "no/such/path" not in text
 

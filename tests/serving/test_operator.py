@@ -110,7 +110,8 @@ def test_operators_count_what_the_public_port_counts(server: Server, operator: h
     public = server.client().get("/metrics").text
     own = operator.get("/metrics").text
     line = re.compile(
-        r'^canario_requests_total\{method="predict",outcome="answered",protocol="rest"\} (\S+)$', re.MULTILINE
+        r'^canario_requests_total\{method="predict",model="shop",outcome="answered",protocol="rest".*?\} (\S+)$',
+        re.MULTILINE,
     )
     assert line.findall(public) == line.findall(own) != []
     assert operator.get("/livez").json() == {"live": True}
