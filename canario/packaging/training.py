@@ -51,6 +51,17 @@ class TrainingRequest:
     """Empty means `<yyyymmdd>-<8 hex of the digest>`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A version that is trained and scored and has no name yet, and what it answered to the rows that it was scored on."""
+
+    draft: Draft
+    judged: pd.DataFrame
+    """The later rows, which it was not trained on, in order of time."""
+    predictions: Predictions
+    """Its answers to them."""
+
+
 def train(room: Room, request: TrainingRequest) -> StoredVersion:
     """Generate the room's rows, fit, score, compile and publish.
 
@@ -58,10 +69,21 @@ def train(room: Room, request: TrainingRequest) -> StoredVersion:
     """
     if request.tag:
         check_tag(request.tag)
-    name = request.estimator or next(iter(room.estimators), "")
-    estimator = room.build_estimator(name, request.seed)
+    room.build_estimator(_estimator_of(room, request), request.seed)  # a wrong name is told before the rows are made
     first_day, last_day = _window(request)
     rows = room.generate(first_day, last_day, request.seed)
+    window = {"first day": first_day.isoformat(), "last day": last_day.isoformat()}
+    return publish_draft(train_on(room, rows, request, window).draft, request.tag)
+
+
+def train_on(room: Room, rows: pd.DataFrame, request: TrainingRequest, words: Mapping[str, str]) -> Trained:
+    """Fit, score and compile on rows that somebody has: the card's columns and the label, in order of time.
+
+    `words` say where the rows are from; they are kept with the version. Of the request, estimator and seed count.
+    Raises UsageError when the room cannot do what is asked, InputError when the rows do not fit the card.
+    """
+    name = _estimator_of(room, request)
+    estimator = room.build_estimator(name, request.seed)
     earlier, later = split_by_time(rows)
     card = room.card
     columns = columns_from_frame(card, earlier)
@@ -90,13 +112,12 @@ def train(room: Room, request: TrainingRequest) -> StoredVersion:
         scores=scores_of(card, later_truth, predictions),
         training={
             "seed": str(request.seed),
-            "first day": first_day.isoformat(),
-            "last day": last_day.isoformat(),
+            **words,
             "rows trained on": str(len(earlier)),
             "rows scored on": str(len(later)),
         },
     )
-    return publish_draft(draft, request.tag)
+    return Trained(draft=draft, judged=later, predictions=predictions)
 
 
 def split_by_time(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -157,6 +178,10 @@ def evenly(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     """So many rows at equal distances, in their order; all of them when there are fewer."""
     places = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.intp))
     return rows.iloc[places].reset_index(drop=True)
+
+
+def _estimator_of(room: Room, request: TrainingRequest) -> str:
+    return request.estimator or next(iter(room.estimators), "")
 
 
 def _window(request: TrainingRequest) -> tuple[dt.date, dt.date]:
