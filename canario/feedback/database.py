@@ -18,10 +18,14 @@ BUSY_SECONDS = 5.0
 class Database:
     """A file that many processes write. Safe for several threads, which take turns."""
 
-    def __init__(self, path: Path, schema: str) -> None:
-        """`schema`: statements that make what is missing; they may run any number of times."""
+    def __init__(self, path: Path, schema: str, schema_number: int = 0) -> None:
+        """`schema`: statements that make what is missing; they may run any number of times.
+
+        A file that was made with another `schema_number` is refused with IntegrityError.
+        """
         self.path = path
         self._schema = schema
+        self._schema_number = schema_number
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -85,13 +89,26 @@ class Database:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(self._schema)
+                self._have_schema(connection)
             except BaseException:
                 connection.close()
                 raise
             self._connection = connection
             self._file = self._present_file()
         return self._connection
+
+    def _have_schema(self, connection: sqlite3.Connection) -> None:
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found != self._schema_number and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            raise IntegrityError(
+                f"{self.path.name} was made by another canario",
+                at=str(self.path),
+                hint="end what uses it and move it away: it is made again, a join's record from the prediction logs",
+            )
+        # Tables and number appear together, so nobody ever sees the one without the other.
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {self._schema}; PRAGMA user_version = {self._schema_number}; COMMIT"
+        )
 
     def _present_file(self) -> tuple[int, int] | None:
         try:

@@ -14,15 +14,18 @@ from canario.feedback.log import LOG_SUFFIX
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
-    """The part of a logged Prediction that a join needs; the row's own values are skipped unread."""
+    """The part of a logged Prediction that a join needs; the row's own values stay as they were written."""
 
     prediction: str
     request: str
     row: int
     version: str
+    at_seconds: float
     label: str | float
     score: float
     shadow: bool
+    values: msgspec.Raw
+    """JSON, `{"column": value, ...}`."""
 
 
 class Reading(NamedTuple):

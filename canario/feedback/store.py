@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from enum import StrEnum
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from canario.errors import InputError
 from canario.feedback.database import Database
-from canario.model.feedback import Feedback
+from canario.model.feedback import Feedback, Received
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS truths (
@@ -25,23 +26,16 @@ INSERT OR IGNORE INTO identity VALUES (1, lower(hex(randomblob(16))));
 """
 
 
-class Received(StrEnum):
-    """What a truth was to the store."""
-
-    NEW = "new"
-    """The first for its prediction."""
-    REPEATED = "repeated"
-    """The same that is already known: nothing was written."""
-    CHANGED = "changed"
-    """Another than the known one: it holds from now on, and the earlier ones are kept as history."""
-
-
-class FirstTruth(NamedTuple):
-    """What was first said about a prediction."""
+class Arrived(NamedTuple):
+    """One truth as it arrived, a changed one too."""
 
     number: int
+    """Rises in the order of arrival."""
     prediction: str
+    revision: int
+    """0 for a prediction's first truth."""
     truth: str | float
+    at_seconds: float
 
 
 class FeedbackStore:
@@ -55,21 +49,13 @@ class FeedbackStore:
 
         Raises InputError when the truth is a number that is not finite, Unavailable when it cannot be kept now.
         """
-        truth = feedback.truth if isinstance(feedback.truth, str) else float(feedback.truth)
-        if isinstance(truth, float) and not math.isfinite(truth):
-            raise InputError(f"a truth must be a finite number, not {truth}", at="truth")
+        return self.add_many([feedback])[0]
+
+    def add_many(self, feedback: Sequence[Feedback]) -> list[Received]:
+        """The same of many, all or none: what each of them was, in their order. Raises as `add` does."""
+        truths = [checked_truth(each) for each in feedback]
         with self._database.transaction() as connection:
-            known = connection.execute(
-                "SELECT truth, revision FROM truths WHERE prediction = ? ORDER BY revision DESC LIMIT 1",
-                (feedback.prediction,),
-            ).fetchone()
-            if known and known[0] == truth:
-                return Received.REPEATED
-            connection.execute(
-                "INSERT INTO truths (prediction, revision, truth, at_seconds) VALUES (?, ?, ?, ?)",
-                (feedback.prediction, known[1] + 1 if known else 0, truth, feedback.at_seconds),
-            )
-        return Received.CHANGED if known else Received.NEW
+            return [_add(connection, each, truth) for each, truth in zip(feedback, truths, strict=True)]
 
     def truth_of(self, prediction: str) -> str | float | None:
         """The truth of a prediction that holds now; None while nothing was said about it."""
@@ -84,15 +70,38 @@ class FeedbackStore:
         with self._database.look() as connection:
             return str(connection.execute("SELECT token FROM identity").fetchone()[0])
 
-    def first_truths(self, after: int, most: int) -> list[FirstTruth]:
-        """The first truth of each prediction, in the order of arrival: at most `most`, numbered higher than `after`."""
+    def arrived(self, after: int, most: int) -> list[Arrived]:
+        """What arrived, in that order: at most `most` truths, numbered higher than `after`."""
         with self._database.look() as connection:
             rows = connection.execute(
-                "SELECT number, prediction, truth FROM truths WHERE number > ? AND revision = 0 ORDER BY number LIMIT ?",
+                "SELECT number, prediction, revision, truth, at_seconds FROM truths WHERE number > ?"
+                " ORDER BY number LIMIT ?",
                 (after, most),
             )
-            return [FirstTruth(*row) for row in rows]
+            return [Arrived(*row) for row in rows]
 
     def close(self) -> None:
         """Let go of the file; a later use would open it again."""
         self._database.close()
+
+
+def checked_truth(feedback: Feedback) -> str | float:
+    """The truth as it is stored: a word, or a float. Raises InputError when it is a number that is not finite."""
+    truth = feedback.truth if isinstance(feedback.truth, str) else float(feedback.truth)
+    if isinstance(truth, float) and not math.isfinite(truth):
+        raise InputError(f"a truth must be a finite number, not {truth}", at="truth")
+    return truth
+
+
+def _add(connection: sqlite3.Connection, feedback: Feedback, truth: str | float) -> Received:
+    known = connection.execute(
+        "SELECT truth, revision FROM truths WHERE prediction = ? ORDER BY revision DESC LIMIT 1",
+        (feedback.prediction,),
+    ).fetchone()
+    if known and known[0] == truth:
+        return Received.REPEATED
+    connection.execute(
+        "INSERT INTO truths (prediction, revision, truth, at_seconds) VALUES (?, ?, ?, ?)",
+        (feedback.prediction, known[1] + 1 if known else 0, truth, feedback.at_seconds),
+    )
+    return Received.CHANGED if known else Received.NEW

@@ -56,5 +56,8 @@ class FeedbackHistory(Protocol):
         The spans that begin from `since_seconds` to before `until_seconds`. Raises EvidenceLost.
         """
 
+    def began_at_seconds(self) -> float | None:
+        """When the cohort of the oldest answer that is known begins; None before the first. Raises EvidenceLost."""
+
     def close(self) -> None:
         """Let go of files and connections; a later use would open them again."""

@@ -23,6 +23,16 @@ class Cell(NamedTuple):
     error_sum: float = 0.0
     error_square_sum: float = 0.0
 
+    def with_(self, other: Cell) -> Cell:
+        """Both together, of the same cell."""
+        return Cell(
+            self.cell,
+            self.rows + other.rows,
+            self.score_sum + other.score_sum,
+            self.error_sum + other.error_sum,
+            self.error_square_sum + other.error_square_sum,
+        )
+
     def taken_back(self) -> Cell:
         """What undoes these sums."""
         return Cell(self.cell, -self.rows, -self.score_sum, -self.error_sum, -self.error_square_sum)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from canario.adapters.documents import read_record
 from canario.adapters.versions import WARMUP_FILE
 from canario.errors import CanarioError, KernelError
-from canario.model.feedback import Received
 from canario.kernel.columns import dtype_of
 from canario.kernel.kernel import Columns, row_of, rows_of
+from canario.model.feedback import Received
 from canario.model.version import KernelKind
 from canario.serving import open_inference_pb2 as pb
 from canario.serving.infer_grpc import infer

@@ -18,8 +18,8 @@ import pytest
 
 from canario.errors import InputError, IntegrityError, Unavailable
 from canario.feedback import database
-from canario.feedback.store import FeedbackStore, Received
-from canario.model.feedback import Feedback
+from canario.feedback.store import Arrived, FeedbackStore
+from canario.model.feedback import Feedback, Received
 
 
 @pytest.fixture
@@ -35,11 +35,16 @@ def said(truth: str | float, prediction: str = "v1.r.0", at_seconds: float = 1.0
     return Feedback(prediction=prediction, truth=truth, at_seconds=at_seconds)
 
 
+def firsts(store: FeedbackStore, most: int = 10**6) -> list[Arrived]:
+    """The first truth of each prediction, in the order of arrival."""
+    return [arrived for arrived in store.arrived(after=0, most=most) if arrived.revision == 0]
+
+
 def test_a_truth_is_new_once(store: FeedbackStore) -> None:
     """A client that is not sure whether its label arrived may send it again, and it counts once."""
     assert store.add(said("fraud")) is Received.NEW
     assert store.add(said("fraud", at_seconds=2.0)) is Received.REPEATED
-    assert len(store.first_truths(after=0, most=10)) == 1
+    assert len(firsts(store)) == 1
 
 
 def test_the_last_truth_holds_and_the_first_is_remembered(store: FeedbackStore) -> None:
@@ -48,7 +53,7 @@ def test_the_last_truth_holds_and_the_first_is_remembered(store: FeedbackStore) 
     answers = [store.add(said(truth)) for truth in ("fraud", "clean", "clean", "fraud")]
     assert answers == [Received.NEW, Received.CHANGED, Received.REPEATED, Received.CHANGED]
     assert store.truth_of("v1.r.0") == "fraud"
-    assert [first.truth for first in store.first_truths(after=0, most=10)] == ["fraud"]
+    assert [first.truth for first in firsts(store)] == ["fraud"]
 
 
 def test_numbers_and_words_stay_what_they_are(store: FeedbackStore) -> None:
@@ -71,16 +76,16 @@ def test_a_truth_that_is_no_number_is_refused(store: FeedbackStore, number: floa
 
 
 def test_a_reader_goes_on_where_it_stopped(store: FeedbackStore) -> None:
-    """In pieces or at once, each prediction's first truth comes exactly once, in the order of arrival."""
+    """In pieces or at once, each truth comes exactly once, in the order of arrival."""
     for number in range(25):
         store.add(said("a", prediction=f"p{number % 20}"))
         store.add(said("b", prediction=f"p{number % 20}"))
     pieces, after = [], 0
-    while piece := store.first_truths(after=after, most=3):
+    while piece := store.arrived(after=after, most=3):
         pieces += piece
         after = piece[-1].number
-    assert [first.prediction for first in pieces] == [f"p{number}" for number in range(20)]
-    assert pieces == store.first_truths(after=0, most=100)
+    assert [first.prediction for first in pieces if first.revision == 0] == [f"p{number}" for number in range(20)]
+    assert pieces == store.arrived(after=0, most=100)
 
 
 def test_a_truth_is_there_for_other_processes(store: FeedbackStore, tmp_path: Path) -> None:
@@ -133,7 +138,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(store: FeedbackStore) -> N
     assert "space" in refused.value.hint
     connection.execute("PRAGMA max_page_count = 1000000")
     assert store.truth_of("v1.r.0") == "fraud"
-    assert len(store.first_truths(after=0, most=2000)) == 1 + len(kept)
+    assert len(firsts(store)) == 1 + len(kept)
     assert store.add(said("fraud", prediction="later")) is Received.NEW
 
 
@@ -175,7 +180,7 @@ def test_threads_take_turns(store: FeedbackStore) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({first.prediction for first in store.first_truths(after=0, most=1000)}) == 100
+    assert len({first.prediction for first in firsts(store)}) == 100
 
 
 ADD_FOR_EVER = """
@@ -219,7 +224,7 @@ def test_killed_processes_lose_no_acknowledged_truth(tmp_path: Path) -> None:
             writer.stdout.close()
             writer.wait()
     store = FeedbackStore(path)
-    kept = [first.prediction for first in store.first_truths(after=0, most=10**6)]
+    kept = [first.prediction for first in firsts(store)]
     store.close()
     assert len(kept) == len(set(kept))
     assert set(kept) >= set(acknowledged)

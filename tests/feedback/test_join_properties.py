@@ -113,6 +113,7 @@ class World:
     visible: list[Prediction] = field(default_factory=list)
     half_written: dict[int, Prediction] = field(default_factory=dict)
     truths: dict[str, str | float] = field(default_factory=dict)
+    last_truths: dict[str, str | float] = field(default_factory=dict)
 
     def write(self, write: Write) -> None:
         """Append a line, or half of it."""
@@ -137,6 +138,12 @@ class World:
         truth = truth_of(self.label, tell.truth)
         store.add(Feedback(prediction=identity, truth=truth, at_seconds=1.0))
         self.truths.setdefault(identity, truth)
+        self.last_truths[identity] = truth
+
+    def labelled(self) -> dict[str, tuple[str | float, str | float]]:
+        """What users were answered, and what is known to be true now."""
+        answers = {p.prediction: p.label for p in self.visible if not p.shadow}
+        return {name: (answers[name], truth) for name, truth in self.last_truths.items() if name in answers}
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Labelled and wrong, by version, from the beginning."""
@@ -173,12 +180,20 @@ def play(events: Sequence[Write | Tell | Look], label: Label, looks_at_end: int)
                     joiner = Joiner("m", label)
                 now = dict(joiner.counts())
                 for version, (labelled, wrong) in before.items():
-                    assert now[version][0] >= labelled
-                    assert now[version][1] >= wrong
+                    assert now[version].labelled >= labelled
+                    assert now[version].wrong >= wrong
                 before = {version: (counts.labelled, counts.wrong) for version, counts in now.items()}
     for _ in range(looks_at_end):
         joiner.counts()
-    assert joiner.counts() == world.counts()
+    assert {v: (each.labelled, each.wrong) for v, each in joiner.counts().items()} == world.counts()
+    assert {each.prediction: (each.label, each.truth) for each in joiner.labelled(0.0, 10.0)} == world.labelled()
+    cohorts = joiner.cohorts(0.0, 3600.0)
+    for version, (labelled, _) in world.counts().items():
+        (cohort,) = [each for each in cohorts if each.version == version]
+        assert cohort.predictions == len({p.prediction for p in world.visible if p.version == version and not p.shadow})
+        assert cohort.tally.labelled == labelled
+        pairs = [each for name, each in world.labelled().items() if name.startswith(f"{version}.")]
+        assert cohort.tally.right == sum(not is_other(label, answer, truth) for answer, truth in pairs)
     for stable in VERSIONS:
         for candidate in VERSIONS:
             found = joiner.comparison(stable, candidate)

@@ -91,7 +91,7 @@ class Shadows:
         for _, address in self._pods:
             answer = client.get(f"http://{address}:{SERVER_OPERATOR_PORT}/card")
             if answer.status_code == httpx.codes.OK:
-                return Joiner(name, msgspec.json.decode(answer.content, type=Card).label)
+                return Joiner(name, msgspec.json.decode(answer.content, type=Card).label, keeps_values=False)
         return None
 
     def _forget_others(self, name: str) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from canario.errors import EvidenceLost
-from canario.feedback.join import Joiner, LabelCounts
+from canario.feedback.figures import FIGURES_EVERY_SECONDS, figures_of
+from canario.feedback.join import Joiner
+from canario.feedback.opening import open_history
+from canario.feedback.settings import feedback_settings
 from canario.model.card import Label
 from canario.model.evidence import Comparison, Counts
+from canario.model.feedback import LabelCounts
+from canario.model.quality import LabelFigures
 
 JOIN_EVERY_SECONDS = 1.0
 
@@ -29,12 +35,19 @@ class LabelWatch:
     """Runs the joiner in a thread of its own; answers with what it last found, None while that is too old or unknown."""
 
     def __init__(self, model: str, label: Label) -> None:
-        self._joiner = Joiner(model, label)
+        self._model, self._label = model, label
+        self._settings = feedback_settings()
+        self._history = open_history(model, label)
+        # Copies are joined from the logs of this machine, wherever labels are kept.
+        self._copies = self._history if isinstance(self._history, Joiner) else Joiner(model, label, keeps_values=False)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labels")
         self._join: Future[Joined] | None = None
         self._joined = Joined()
         self._pair: tuple[str, str] | None = None
         self._next_at = 0.0
+        self._figures_at = 0.0
+        self.figures: LabelFigures | None = None
+        """What Prometheus is told of labels and quality; None while it is not known."""
 
     def tick(self, now: float, pair: tuple[str, str] | None) -> None:
         """Take what a join has found, start the next; `pair` is (stable, candidate) of a shadow. Monotonic seconds."""
@@ -53,17 +66,7 @@ class LabelWatch:
 
     def add_to(self, counts: Mapping[str, Counts]) -> dict[str, Counts]:
         """The router's counts with what is known of the labels. A join that failed leaves the last counts: they only grow."""
-        labels = self._joined.labels
-        versions = {*counts, *labels}
-        nothing = LabelCounts(0, 0)
-        return {
-            version: replace(
-                counts.get(version, Counts()),
-                labelled=labels.get(version, nothing).labelled,
-                wrong=labels.get(version, nothing).wrong,
-            )
-            for version in versions
-        }
+        return with_labels(counts, self._joined.labels)
 
     @property
     def comparison(self) -> Comparison | None:
@@ -73,7 +76,28 @@ class LabelWatch:
     def close(self) -> None:
         """Wait for a join under way; let go of the files."""
         self._thread.shutdown(wait=True, cancel_futures=True)
-        self._joiner.close()
+        self._history.close()
+        self._copies.close()
 
     def _look(self, pair: tuple[str, str] | None) -> Joined:
-        return Joined(self._joiner.counts(), self._joiner.comparison(*pair) if pair else None)
+        joined = Joined(self._history.counts(), self._copies.comparison(*pair) if pair else None)
+        now = time.monotonic()
+        if now >= self._figures_at:
+            self._figures_at = now + FIGURES_EVERY_SECONDS
+            self.figures = figures_of(self._history, self._model, self._label, self._settings, time.time())
+        return joined
+
+
+def with_labels(counts: Mapping[str, Counts], labels: Mapping[str, LabelCounts]) -> dict[str, Counts]:
+    """The router's counts, by version, with what is known of the labels."""
+    nothing = LabelCounts()
+    return {
+        version: replace(
+            counts.get(version, Counts()),
+            labelled=labels.get(version, nothing).labelled,
+            wrong=labels.get(version, nothing).wrong,
+            positives=labels.get(version, nothing).positives,
+            missed=labels.get(version, nothing).missed,
+        )
+        for version in {*counts, *labels}
+    }
