@@ -24,28 +24,33 @@ from canario.platforms.kubernetes.documents import write_noun
 from canario.platforms.kubernetes.resource import resource_parts
 
 COMPARING = {GateKind.DISAGREEMENT, GateKind.SCORE_DISTANCE}
+LABELLED = {GateKind.WRONG_LABELS, GateKind.RECALL}
 seconds = st.floats(0.1, 1e6).map(lambda number: round(number, 3))
 percents = st.floats(0.01, 99.9).map(lambda number: round(number, 2))
+values = st.floats(-1e6, 1e6).map(lambda number: round(number, 3))
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> RolloutSpec:
-    """Plans that lint accepts and that a resource can say: no wait for labels, and no judging by them in the watch."""
+    """Plans that lint accepts and that a resource without a database can say: no wait for labels."""
     kind = draw(st.sampled_from(StrategyKind))
     weights = [0.0]
     if kind is StrategyKind.CANARY:
         hundredths = draw(st.lists(st.integers(1, 9999), max_size=6, unique=True))
         weights = [*(number / 100 for number in sorted(hundredths)), 100.0]
-    kinds = set(GateKind) - ({GateKind.WRONG_LABELS} if kind is StrategyKind.SHADOW else COMPARING)
+    kinds = set(GateKind) - {GateKind.QUERY} - (LABELLED if kind is StrategyKind.SHADOW else COMPARING)
     chosen = draw(st.lists(st.sampled_from(sorted(kinds)), unique=True))
+    names = draw(st.lists(st.sampled_from(("cpu", "score-psi", "2xx")), max_size=2, unique=True))
     plan = RolloutSpec(
         strategy=kind,
         steps=tuple(draw(_step(weight)) for weight in weights),
-        gates=tuple(draw(_gate(gate)) for gate in chosen),
+        gates=(*(draw(_gate(gate)) for gate in chosen), *(draw(_query(name)) for name in names)),
         on_timeout=draw(st.sampled_from(OnTimeout)),
         watch_seconds=draw(st.just(0.0) | seconds),
         watch_error_percent=draw(percents),
         watch_slow_percent=draw(percents),
+        watch_wrong_percent=draw(st.none() | percents),
+        watch_missed_percent=draw(st.none() | percents),
         start_seconds=draw(seconds),
         sticky_header=draw(st.sampled_from(("", "x-user", "user_id"))) if kind is StrategyKind.CANARY else "",
         shadow_percent=draw(percents),
@@ -130,6 +135,7 @@ def images() -> st.SearchStrategy[str]:
     return st.tuples(places, st.just("fraud"), tags, digests).map("".join)
 
 
+QUERY = {"kind": "query", "name": "up", "query": "up", "passAtLeast": 1}
 STEP_CHANGES: dict[str, tuple[Any, ...]] = {
     "weightPercent": (0, 0.01, 0.29, 0.125, 5, 10, 50, 99.99, 100, -1, 101),
     "approval": (True, False),
@@ -143,6 +149,12 @@ GATE_CHANGES: dict[str, tuple[Any, ...]] = {
     "marginPercent": (1, 99.99, 100, 5000, 0, 0.00005),
     "alpha": (0.001, 0.5, 0.6, 0),
     "confidence": (0.95, 0.5, 1, 0.4),
+    "name": (None, "cpu"),
+    "query": (None, "up"),
+    "passAtMost": (None, -1e7, 0.5, 1e7),
+    "failAbove": (None, -1e7, 0.5, 1e7),
+    "passAtLeast": (None, -1e7, 0.5, 1e7),
+    "failBelow": (None, -1e7, 0.5, 1e7),
 }
 STRATEGY_CHANGES: dict[str, tuple[Any, ...]] = {
     "type": (None, *(kind.value for kind in StrategyKind)),
@@ -166,6 +178,11 @@ STRATEGY_CHANGES: dict[str, tuple[Any, ...]] = {
         [{"kind": "wrong-labels"}],
         [{"kind": "wrong-labels", "blocking": False}],
         [{"kind": "slow", "blocking": False}],
+        [{"kind": "recall"}],
+        [{"kind": "recall", "blocking": False}],
+        [QUERY],
+        [QUERY, QUERY],
+        [QUERY, {**QUERY, "name": "other"}],
     ),
 }
 
@@ -189,7 +206,27 @@ def _gate(draw: st.DrawFn, kind: GateKind) -> Gate:
         alpha=draw(st.floats(1e-6, 0.5)),
         margin_percent=draw(st.floats(0.2, 99.9)),
         confidence=draw(st.floats(0.5, 0.999)),
-        blocking=kind is not GateKind.WRONG_LABELS and draw(st.booleans()),
+        blocking=kind not in LABELLED and draw(st.booleans()),
+    )
+
+
+@st.composite
+def _query(draw: st.DrawFn, name: str) -> Gate:
+    fail_below, pass_at_least, pass_at_most, fail_above = sorted(draw(st.lists(values, min_size=4, max_size=4)))
+    bounds = {
+        "pass_at_least": pass_at_least,
+        "pass_at_most": pass_at_most,
+        "fail_below": fail_below,
+        "fail_above": fail_above,
+    }
+    kept = draw(st.sets(st.sampled_from(sorted(bounds)), min_size=1))
+    return Gate(
+        kind=GateKind.QUERY,
+        name=name,
+        query=draw(st.sampled_from(('up{version="$candidate"}', 'rate(errors_total{job=~".*$"}[1m]) # ${model}'))),
+        for_seconds=draw(st.floats(0, 60)),
+        blocking=any(bound.startswith("pass") for bound in kept) and draw(st.booleans()),
+        **{bound: bounds[bound] for bound in kept},
     )
 
 

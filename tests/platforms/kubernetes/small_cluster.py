@@ -52,6 +52,10 @@ class SmallCluster:
     version: str = "v1"
     images: dict[str, str] = field(default_factory=dict)
     """What the spec says instead of `fraud:<version>`."""
+    archives: dict[str, str] = field(default_factory=dict)
+    """By version that is an archive in the spec: where it is."""
+    archives_claim: str = "archives"
+    has_labels: bool = False
     wish: Wish | None = None
     is_spec_readable: bool = True
     broken: set[str] = field(default_factory=set)
@@ -99,6 +103,9 @@ class SmallCluster:
             plan=self.plan,
             replicas=2,
             latency_milliseconds=50.0,
+            archive=self.archives.get(self.version, ""),
+            archives_claim=self.archives_claim,
+            has_labels=self.has_labels,
         )
 
     @property

@@ -131,3 +131,31 @@ def test_everything_goes_with_its_model() -> None:
         assert is_owned(content, RESOURCE)
         assert not is_owned(content, {"metadata": {**RESOURCE["metadata"], "uid": "u-2"}})
     assert not is_owned({"metadata": {}}, RESOURCE)
+
+
+def test_a_version_by_archive_reads_its_volume_and_cannot_write_it() -> None:
+    """The claim is mounted, read-only, for versions that lie there; a version by image does not depend on it."""
+    spec = ModelDeploymentSpec(image="fraud:v1", archives_claim="archives")
+    pod = pod_of(spec, replace(SERVED, archive="fraud/fraud-v2.canario#sha256:" + "0" * 64))
+    volume = {"name": "archives", "persistentVolumeClaim": {"claimName": "archives", "readOnly": True}}
+    assert volume in pod["volumes"]
+    (container,) = pod["containers"]
+    assert {"name": "archives", "mountPath": "/archives", "readOnly": True} in container["volumeMounts"]
+    assert container["args"][-2:] == ["--archive", "/archives/fraud/fraud-v2.canario#sha256:" + "0" * 64]
+    assert "archives" not in str(pod_of(spec))
+
+
+def test_an_archive_behind_an_address_needs_no_volume() -> None:
+    """The server fetches it itself."""
+    address = "https://archives.example/fraud-v2.canario"
+    pod = pod_of(ModelDeploymentSpec(image="fraud:v1", archives_claim="archives"), replace(SERVED, archive=address))
+    assert pod["containers"][0]["args"][-2:] == ["--archive", address]
+    assert [volume["name"] for volume in pod["volumes"]] == ["state", "temporary"]
+
+
+def test_the_database_s_address_stays_in_its_secret() -> None:
+    """It has a password in it: the pod names the Secret, and the cluster hands the value to the process alone."""
+    pod = pod_of(ModelDeploymentSpec(image="fraud:v1", feedback_secret="fraud-feedback"))  # noqa: S106 - a Secret's name
+    source = {"secretKeyRef": {"name": "fraud-feedback", "key": "url"}}
+    assert {"name": "CANARIO_FEEDBACK_URL", "valueFrom": source} in pod["containers"][0]["env"]
+    assert "CANARIO_FEEDBACK_URL" not in str(pod_of(ModelDeploymentSpec(image="fraud:v1")))
