@@ -13,6 +13,8 @@ from canario.errors import UsageError
 DEFAULT_TABLE = Path(__file__).with_name("objectives.yaml")
 FEWEST_SCRAPES_PER_WINDOW = 4
 """Two are the least from which a rise can be told; one may be lost, and one stands at the edge."""
+MOST_DRIFT_WINDOWS = 4
+"""So many looks at once are in the versions' budget of false alarms (canario.drift.budget)."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+)([smhdw])")
 
@@ -90,7 +92,7 @@ class Burns:
 class DriftRow:
     """When inputs and scores have moved away."""
 
-    window: str
+    windows: tuple[str, ...]
     minimum_rows: int
     material_psi: float
     material_novel_ratio: float
@@ -191,11 +193,11 @@ def _refuse_unsound(table: Table) -> None:
     _in_place("evaluate", table.evaluate)
     shortest = FEWEST_SCRAPES_PER_WINDOW * seconds_of(table.scrape)
     windows = {
-        "drift.window": table.drift.window,
+        **{f"drift.windows.{number}": window for number, window in enumerate(table.drift.windows)},
         "traffic.quiet": table.traffic.quiet,
         "traffic.usual": table.traffic.usual,
         "quality.usual_window": table.quality.usual_window,
-        **{f"burns.rows.{place}.short": row.short for place, row in enumerate(table.burns.rows)},
+        **{f"burns.rows.{number}.short": burn.short for number, burn in enumerate(table.burns.rows)},
     }
     for place, window in windows.items():
         _in_place(place, window)
@@ -205,9 +207,15 @@ def _refuse_unsound(table: Table) -> None:
                 at=place,
                 hint=f"at least {shortest}s, or another `scrape`",
             )
-    for place, row in enumerate(table.burns.rows):
-        if seconds_of(row.short) >= seconds_of(row.long):
-            raise UsageError("the short window is not shorter than the long one", at=f"burns.rows.{place}")
+    for number, burn in enumerate(table.burns.rows):
+        if seconds_of(burn.short) >= seconds_of(burn.long):
+            raise UsageError("the short window is not shorter than the long one", at=f"burns.rows.{number}")
+    if not 1 <= len(table.drift.windows) <= MOST_DRIFT_WINDOWS:
+        raise UsageError(
+            f"{len(table.drift.windows)} windows are not what the budget of false alarms reckons with",
+            at="drift.windows",
+            hint=f"1 to {MOST_DRIFT_WINDOWS}",
+        )
     if not all(table.burns.of(speed) for speed in Speed):
         raise UsageError(
             "there is no row for one of the speeds", at="burns.rows", hint="at least a fast and a slow one"
