@@ -184,7 +184,7 @@ class RolloutState:
     unready_since_seconds: float | None = None
     """Since when the candidate, once it had started, has too few ready servers to get any share."""
     stable_servers: int = 0
-    """Stable's ready servers when the rollout began; it keeps as many until the end. 0: not seen yet."""
+    """The most of stable's servers that were ready in this rollout; it keeps as many until the end. 0: none was seen yet."""
     next_index: int | None = None
     """The step that has been decided on and is entered once the candidate has the servers for it; None: none is."""
     short_since_seconds: float | None = None
