@@ -73,14 +73,24 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Autoscaling:
-    """How many servers a version has, by their use of CPU."""
+    """How many servers a version has: as many as one figure asks for, the use of CPU or one of those that Prometheus has measured."""
 
     min_replicas: int = field(default=2, metadata={"minimum": 1, "maximum": 100})
-    """The fewest servers of a version."""
+    """The fewest servers of a version. During a rollout no version has fewer than its share of the requests takes."""
     max_replicas: int = field(default=10, metadata={"minimum": 1, "maximum": 100})
     """The most servers of a version."""
-    cpu_percent: int = field(default=70, metadata={"minimum": 1, "maximum": 1000})
-    """The use of CPU that is aimed at, in percent of what the servers request."""
+    cpu_percent: int | None = field(default=None, metadata={"minimum": 1, "maximum": 1000})
+    """The use of CPU that is aimed at, in percent of what the servers request; 70 if no figure is given. Needs a metrics server."""
+    requests_per_second: float | None = field(default=None, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """The requests a second that a server shall answer. Needs KEDA, and a controller that knows Prometheus, as the next two do."""
+    waiting_requests: float | None = field(default=None, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """The requests that may wait at a server."""
+    latency_milliseconds: float | None = field(default=None, metadata={"minimum": 0, "exclusiveMinimum": True})
+    """The time that 95 of 100 answers shall stay below."""
+    window_seconds: int = field(default=60, metadata={"minimum": 4, "maximum": 3600})
+    """Over how long Prometheus' figures are averaged; at least four of its scrapes."""
+    scale_down_seconds: int = field(default=300, metadata={"minimum": 0, "maximum": 3600})
+    """How long fewer servers must have sufficed before some are removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +254,7 @@ class ModelDeploymentSpec:
     replicas: int | None = field(default=None, metadata={"minimum": 1, "maximum": 100})
     """Servers of each version; 2 if neither this nor `autoscaling` is given."""
     autoscaling: Autoscaling | None = None
-    """A number of servers that follows the use of CPU, in place of `replicas`."""
+    """A number of servers that follows the load, in place of `replicas`."""
     resources: Resources = Resources()
     """What each server asks of its node."""
     objectives: Objectives = Objectives()

@@ -163,7 +163,7 @@ def plan_of(spec: ModelDeploymentSpec) -> RolloutSpec:
 def refuse_waiting_for_labels(plan: RolloutSpec) -> None:
     """Refuse a plan that waits for labels where no database brings them to the gates. Raises PlanError."""
     for index, gate in enumerate(plan.gates):
-        if gate.kind is GateKind.WRONG_LABELS and gate.blocking:
+        if gate.kind in (GateKind.WRONG_LABELS, GateKind.RECALL) and gate.blocking:
             raise PlanError(
                 "no database keeps the labels, so this gate would hold every rollout",
                 at=f"gates[{index}].blocking",

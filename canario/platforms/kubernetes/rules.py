@@ -34,6 +34,10 @@ class Rule:
 
 _NAMED = f"^([^@]*/)?[^/@:]+:{VERSION_PATTERN[1:-1]}(@.*)?$"
 _VERSION = "(self.?version.orValue('') != '' || self.?archive.orValue('') != '')"
+_FROM_PROMETHEUS = " || ".join(
+    f"has(self.autoscaling.{name})" for name in ("requestsPerSecond", "waitingRequests", "latencyMilliseconds")
+)
+"""Autoscaling by a figure that Prometheus measures, which asks nothing of the servers' requests."""
 
 
 def _has_a_tag(name: str) -> str:
@@ -46,14 +50,6 @@ NAME_RULES = (
     Rule(
         f"self.metadata.name.matches('{NAME_PATTERN}')",
         f"the name becomes the name of Services: at most {LONGEST_NAME} characters, lower-case letters, digits and -, a letter first",
-    ),
-    Rule(
-        "self.spec.?version.orValue('') != '' || self.spec.?archive.orValue('') == ''"
-        " || self.spec.archive.matches('^([^?#]*/)?' + self.metadata.name + '-"
-        f"{VERSION_PATTERN[1:-1]}[.]canario([?#].*)?$')",
-        "the archive's file does not say which version of this model it holds: name it MODEL-VERSION.canario, as `canario export` does,"
-        " or name the version in version",
-        ".spec.archive",
     ),
 )
 """Of the whole resource, whose name is the model's."""
@@ -75,6 +71,13 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             ".archive",
         ),
         Rule(
+            "self.?version.orValue('') != '' || self.?archive.orValue('') == ''"
+            f" || self.archive.matches('^([^?#]*/)?[a-z][-a-z0-9]*-{VERSION_PATTERN[1:-1]}[.]canario([?#].*)?$')",
+            "the archive's file does not say which version it holds: name it MODEL-VERSION.canario, as `canario export` does,"
+            " or name the version in version",
+            ".archive",
+        ),
+        Rule(
             f"{_VERSION} || {_has_a_tag('image')} || {_has_a_tag('bento')}"
             " || (self.?image.orValue('') == '' && self.?bento.orValue('') == '')",
             "the image does not say which version it is (no tag, `latest`, or only a digest): give it a tag of its own, or name the version in version",
@@ -92,8 +95,10 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             ".replicas",
         ),
         Rule(
-            "!has(self.autoscaling) || 'cpu' in self.?resources.requests.orValue({}) || 'cpu' in self.?resources.limits.orValue({})",
-            "autoscaling follows the share of the CPU that is requested: set resources.requests.cpu",
+            f"!has(self.autoscaling) || {_FROM_PROMETHEUS}"
+            " || 'cpu' in self.?resources.requests.orValue({}) || 'cpu' in self.?resources.limits.orValue({})",
+            "autoscaling follows the share of the CPU that is requested: set resources.requests.cpu, or give requestsPerSecond,"
+            " waitingRequests or latencyMilliseconds",
             ".autoscaling",
         ),
         Rule(
@@ -119,6 +124,11 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             "self.minReplicas <= self.maxReplicas",
             "minReplicas is above maxReplicas: raise maxReplicas",
             ".minReplicas",
+        ),
+        Rule(
+            "[has(self.cpuPercent), has(self.requestsPerSecond), has(self.waitingRequests), has(self.latencyMilliseconds)]"
+            ".filter(given, given).size() <= 1",
+            "servers follow one figure: keep one of cpuPercent, requestsPerSecond, waitingRequests and latencyMilliseconds",
         ),
     ),
     Resources: (
@@ -183,8 +193,9 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             ".promoteAfterShadow",
         ),
         Rule(
-            "!has(self.gates) || self.gates.all(gate, self.gates.exists_one(other, other.kind == gate.kind))",
-            "the same gate is there twice: keep one of each kind",
+            "!has(self.gates) || self.gates.all(gate, self.gates.exists_one(other, other.kind == gate.kind"
+            " && has(other.name) == has(gate.name) && (!has(other.name) || !has(gate.name) || other.name == gate.name)))",
+            "the same gate is there twice: keep one of each kind, and give each query a name of its own",
             ".gates",
         ),
         Rule(
@@ -193,7 +204,7 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             ".gates",
         ),
         Rule(
-            "self.type != 'shadow' || !has(self.gates) || !self.gates.exists(gate, gate.kind == 'wrong-labels')",
+            "self.type != 'shadow' || !has(self.gates) || !self.gates.exists(gate, gate.kind in ['wrong-labels', 'recall'])",
             "nobody sees the answers of a shadow, so nobody can say that they were wrong: use disagreement, or a canary",
             ".gates",
         ),
@@ -238,6 +249,40 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             "self.kind == 'score-distance' || self.marginPercent < 100.0",
             "the margin is out of range: above 0 and below 100 percentage points",
             ".marginPercent",
+        ),
+        Rule(
+            "self.kind == 'query' || (self.?name.orValue('') == '' && self.?query.orValue('') == '' && !has(self.passAtMost)"
+            " && !has(self.failAbove) && !has(self.passAtLeast) && !has(self.failBelow))",
+            "name, query and bounds belong to a query: leave them out, or choose kind query",
+            ".kind",
+        ),
+        Rule(
+            "self.kind != 'query' || self.?name.orValue('') != ''",
+            "a query needs a name, which a verdict calls it by: give one in name",
+            ".name",
+        ),
+        Rule(
+            "self.kind != 'query' || self.?query.orValue('') != ''",
+            "nothing is asked: write the PromQL into query, or choose another kind",
+            ".query",
+        ),
+        Rule(
+            "self.kind != 'query' || has(self.passAtMost) || has(self.failAbove) || has(self.passAtLeast) || has(self.failBelow)",
+            "without a bound a query can neither pass nor fail: give passAtMost and failAbove, or passAtLeast and failBelow",
+        ),
+        Rule(
+            "self.kind != 'query' || !self.blocking || has(self.passAtMost) || has(self.passAtLeast)",
+            "nothing passes this gate, so it would hold every rollout: give passAtMost or passAtLeast, or set blocking: false",
+            ".blocking",
+        ),
+        Rule(
+            "(!has(self.passAtMost) || ((!has(self.failAbove) || self.passAtMost <= self.failAbove)"
+            " && (!has(self.passAtLeast) || self.passAtLeast <= self.passAtMost)"
+            " && (!has(self.failBelow) || self.failBelow <= self.passAtMost)))"
+            " && (!has(self.failBelow) || ((!has(self.failAbove) || self.failBelow <= self.failAbove)"
+            " && (!has(self.passAtLeast) || self.failBelow <= self.passAtLeast)))"
+            " && (!has(self.passAtLeast) || !has(self.failAbove) || self.passAtLeast <= self.failAbove)",
+            "the bounds contradict each other: failBelow <= passAtLeast <= passAtMost <= failAbove",
         ),
     ),
     Traffic: (

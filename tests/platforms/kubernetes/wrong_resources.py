@@ -108,6 +108,27 @@ NAMES_AND_IMAGES = {
     "a version with a capital": Wrong(change={"version": "V2"}, at="spec.version", words="should match"),
     "a version with a slash": Wrong(change={"version": "team/v2"}, at="spec.version", words="should match"),
     "a version of 64 characters": Wrong(change={"version": "v" * 64}, at="spec.version", words="63"),
+    "an archive that no volume holds": Wrong(
+        change={"archive": "fraud/fraud-v2.canario"}, at="spec.archive", words="name the claim in archivesClaim"
+    ),
+    "an archive outside of its volume": Wrong(
+        change={"archive": "../fraud-v2.canario", "archivesClaim": "archives"}, at="spec.archive", words="should match"
+    ),
+    "an archive from the root": Wrong(
+        change={"archive": "/etc/fraud-v2.canario", "archivesClaim": "archives"},
+        at="spec.archive",
+        words="should match",
+    ),
+    "an archive that names no version": Wrong(
+        change={"archive": "newest.canario", "archivesClaim": "archives"},
+        at="spec.archive",
+        words="MODEL-VERSION.canario",
+    ),
+    "an archive with half a digest": Wrong(
+        change={"archive": "fraud-v2.canario#sha256:ab", "archivesClaim": "archives"},
+        at="spec.archive",
+        words="should match",
+    ),
 }
 
 PODS = {
