@@ -51,6 +51,16 @@ def join_file(model: str) -> Path:
     return canario_home() / "feedback" / f"{model}.joined.sqlite"
 
 
+def targets_file(model: str) -> Path:
+    """Where Prometheus reads which of a model's processes it may ask."""
+    return canario_home() / "monitoring" / "targets" / f"{model}.json"
+
+
+def retraining_folder() -> Path:
+    """The records of retrainings, and the wishes for them."""
+    return canario_home() / "retraining"
+
+
 def rooms_folder() -> Path:
     """The folder of the model rooms: `CANARIO_ROOMS`, otherwise `bentos` where the command was started."""
     return Path(os.environ.get("CANARIO_ROOMS") or "bentos").absolute()

@@ -1,0 +1,1 @@
+"""Retraining: whether one may begin, whether its candidate is better, and the act itself; starting rollouts is for platforms."""
