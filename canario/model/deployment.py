@@ -117,6 +117,8 @@ class ServerStatus:
     """Why it is not ready, in words."""
     pod: str = ""
     """Kubernetes: its pod."""
+    operator_port: int = 0
+    """Local: where its metrics, card and prediction log are read; 0: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,8 @@ class Observation:
     verdict: Verdict | None = None
     """The running rollout's last verdict."""
     last_error: str = ""
+    operator_port: int = 0
+    """Where the supervisor answers Prometheus, on loopback; the next supervisor takes it again if it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

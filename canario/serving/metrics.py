@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from canario.model.card import Card, Objectives
 from canario.model.feedback import Received
 from canario.model.reference import Reference
-from canario.model.version import VersionRecord
+from canario.model.version import Score, VersionRecord
+from canario.quality.measures import MEASURES, series_name
 from canario.serving.counting import Labels, Tally, gauge
 from canario.serving.request_metrics import Protocol, RequestMetrics
 from canario.serving.row_metrics import RowMetrics
@@ -27,6 +29,7 @@ class Metrics(Collector):
         self._labels = {"model": record.name.model, "version": record.name.tag}
         self._info = {"digest": record.digest, "kernel": record.kernel.kind.value}
         self._objectives = card.objectives
+        self._scores = record.scores
         self._requests = RequestMetrics(card.objectives.latency_milliseconds / 1000.0)
         self.rows = RowMetrics(card, reference)
         self._refused = Tally(
@@ -66,6 +69,7 @@ class Metrics(Collector):
         labels = self._labels
         yield gauge("canario_version_info", "The version that this process serves.", labels | self._info, 1)
         yield from _objectives(self._objectives, labels)
+        yield _reference_quality(self._scores, labels)
         yield from self._requests.families(labels)
         yield gauge("canario_waiting_requests", "Requests that wait for the model.", labels, self._waiting)
         yield from self.rows.families(labels)
@@ -75,6 +79,20 @@ class Metrics(Collector):
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
+
+
+def _reference_quality(scores: Sequence[Score], labels: Labels) -> Metric:
+    """What the version was worth when it was made; only figures that late labels can be compared with."""
+    family = GaugeMetricFamily(
+        "canario_reference_quality",
+        "A figure of quality and its 95 % interval, of later rows than the version was trained on.",
+        labels=[*labels, "measure", "bound"],
+    )
+    for score in scores:
+        if score.name in MEASURES:
+            for bound, value in (("value", score.value), ("low", score.low), ("high", score.high)):
+                family.add_metric([*labels.values(), series_name(score.name), bound], value)
+    return family
 
 
 def _objectives(objectives: Objectives, labels: Labels) -> Iterator[Metric]:

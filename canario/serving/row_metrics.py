@@ -94,8 +94,8 @@ class _Spreads:
             if column.name in reference.columns
         ]
         self._quick = [(each.place, each.placer, each.counts) for each in self._columns]
-        self._shares = len(self._columns) + 1
-        """How many share the budget of false alarms: the columns, and the scores."""
+        self._shares = len(card.columns)
+        """How many columns share the budget of false alarms; the scores have one of their own."""
         self._score_bins = bins.score_bins(card, reference)
         self._score_counts = [0] * len(self._score_bins)
 
@@ -167,7 +167,7 @@ class _Spreads:
             "canario_score_drift_quantile",
             "What chance alone may reach at the scores' part of the alarm budget, times (1/rows + 1/reference rows).",
             labels,
-            quantile(len(self._score_bins), self._shares),
+            quantile(len(self._score_bins), 1),
         )
 
 

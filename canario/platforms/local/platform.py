@@ -36,6 +36,7 @@ from canario.platforms.local.processes import (
 from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.starting import served_version
 from canario.platforms.local.status import status_of, what_is_missing
+from canario.platforms.local.targets import Targets
 from canario.rollout.plan import lint, undo
 from canario.rollout.turns import stable_before, taken_down
 
@@ -183,6 +184,7 @@ class LocalPlatform:
             if deployment is None:
                 self._files.put_state_aside()
             stop_everything(self._files.folder, lambda: drain(deployment.admin_port) if deployment else None)
+            Targets(self.model).remove()
         return True
 
     def _first_version(self, version: StoredVersion | None, deployment: Deployment | None) -> StoredVersion:

@@ -49,6 +49,7 @@ class Mark:
     """A server's place among its version's servers, from 0."""
     http_port: int = 0
     grpc_port: int = 0
+    operator_port: int = 0
 
 
 class LocalProcess:

@@ -132,6 +132,7 @@ class LocalServers:
                 grpc_port=slot.endpoint.grpc_port,
                 restarts=slot.restarts,
                 failure=slot.failure,
+                operator_port=slot.operator_port,
             )
             for version, slots in self._slots.items()
             for slot in slots

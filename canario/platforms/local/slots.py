@@ -1,4 +1,4 @@
-"""One server's place: a kept process with its own two ports, watched until it is warm, drained before it is stopped."""
+"""One server's place: a kept process with its own three ports, watched until it is warm, drained before it is stopped."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ class ServerSlot:
         self.number = number
         self.stage = Stage.COLD
         self.endpoint = Endpoint(host=LOOPBACK, http_port=0, grpc_port=0)
+        self.operator_port = 0
+        """Where its metrics are read; the router never hears of it."""
         self._platform = platform
         self._served = served
         self._prober = prober
@@ -82,6 +84,7 @@ class ServerSlot:
         """Take over a running server; it gets requests again only once it has said that it is ready."""
         mark = process.mark
         self.endpoint = Endpoint(host=LOOPBACK, http_port=mark.http_port, grpc_port=mark.grpc_port)
+        self.operator_port = mark.operator_port
         self._kept.adopt(process, now)
         self._begin(process, now)
 
@@ -181,11 +184,11 @@ class ServerSlot:
 
     def _start(self) -> LocalProcess:
         """Start the version's own code on this slot's ports, or on others if somebody took these."""
-        http_port, grpc_port = self.endpoint.http_port, self.endpoint.grpc_port
-        if not http_port or not is_free(http_port):
-            http_port = free_port((grpc_port,))
-        if not grpc_port or not is_free(grpc_port):
-            grpc_port = free_port((http_port,))
+        ports = [self.endpoint.http_port, self.endpoint.grpc_port, self.operator_port]
+        for place, port in enumerate(ports):
+            if not port or not is_free(port):
+                ports[place] = free_port(ports)
+        http_port, grpc_port, self.operator_port = ports
         self.endpoint = Endpoint(host=LOOPBACK, http_port=http_port, grpc_port=grpc_port)
         mark = Mark(
             platform=str(self._platform),
@@ -194,8 +197,12 @@ class ServerSlot:
             slot=self.number,
             http_port=http_port,
             grpc_port=grpc_port,
+            operator_port=self.operator_port,
         )
-        listen = ("--host", LOOPBACK, "--http-port", str(http_port), "--grpc-port", str(grpc_port))
+        listen = (
+            *("--host", LOOPBACK, "--http-port", str(http_port), "--grpc-port", str(grpc_port)),
+            *("--operator-port", str(self.operator_port)),
+        )
         # The router sends it nothing any more when it is told to stop, so it need not wait to be noticed.
         command = (*self._served.command, *listen, "--linger-seconds", "0")
         return launch(command, mark, self._log, self._served.environment, Path(self._served.start_in))

@@ -68,6 +68,7 @@ def _observe(files: PlatformFiles, deployment: Deployment) -> Observation:
                 pid=process.pid,
                 http_port=process.mark.http_port,
                 grpc_port=process.mark.grpc_port,
+                operator_port=process.mark.operator_port,
             )
             for process in found
             if process.mark.role is Role.SERVER

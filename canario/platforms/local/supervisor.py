@@ -19,19 +19,24 @@ from dataclasses import replace
 from types import FrameType
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from canario.errors import NotFound
 from canario.model.deployment import Deployment, Observation
 from canario.model.evidence import Evidence
 from canario.model.verdict import Verdict
+from canario.platforms.exporter import Exporter, serve_operator
+from canario.platforms.label_families import label_families
 from canario.platforms.local.ending import stop_everything
 from canario.platforms.local.envoy import drain
 from canario.platforms.local.lock import held_lock
 from canario.platforms.local.logs import bound_logs
 from canario.platforms.local.mishaps import Mishaps
-from canario.platforms.local.processes import Role, find_processes, free_port, is_free
+from canario.platforms.local.processes import LOOPBACK, Role, find_processes, free_port, is_free
 from canario.platforms.local.records import PlatformFiles
+from canario.platforms.local.targets import Targets
 from canario.platforms.local.world import World
+from canario.platforms.standing import Standing, standing_families
 from canario.ports.rollout import Journal
 from canario.rollout.replay import entry_of
 from canario.rollout.turns import Turn, advance, commands_among, take_requests
@@ -68,11 +73,18 @@ class Supervisor:
         self._deployment = deployment
         self._mishaps = Mishaps()
         self._world = World(files, deployment, self._mishaps)
+        self._targets = Targets(deployment.model)
+        self._standing: Standing | None = None
+        self._exporter = Exporter()
+        whose = {"model": deployment.model}
+        self._exporter.add(whose, lambda: standing_families(self._standing))
+        self._exporter.add(whose, lambda: label_families(self._world.label_figures))
         self._ending = threading.Event()
         self._verdict: Verdict | None = None
         self._noted: tuple[object, ...] = ()
         self._since_seconds = time.time()
         self._next_heartbeat = 0.0
+        self._operator_port = 0
         self._next_housekeeping = 0.0
 
     def end(self, number: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002 - a signal handler's own signature
@@ -93,7 +105,22 @@ class Supervisor:
         self._world.close()
         if not self._deployment.is_up:
             stop_everything(self._files.folder, lambda: drain(self._deployment.admin_port))
+            self._targets.remove()
         _log.info("ended; %s", "servers and router go on" if self._deployment.is_up else "everything is down")
+
+    def _answer_operators(self) -> int:
+        """Let Prometheus ask, at the last supervisor's port if it is free; without a port everything else goes on."""
+        last = self._files.observation()
+        wished = last.operator_port if last and last.operator_port and is_free(last.operator_port) else free_port()
+        registry = CollectorRegistry()
+        registry.register(self._exporter)
+        server = self._mishaps.attempt(
+            "operators", lambda: serve_operator(wished, lambda: self._standing is not None, registry, LOOPBACK), None
+        )
+        return server.server_port if server else 0
+
+    def _tell_targets(self) -> None:
+        self._targets.tell(self._world.server_status(), self._operator_port, self._deployment.admin_port)
 
     def _decide(self) -> None:
         now_seconds = time.time()
@@ -126,6 +153,7 @@ class Supervisor:
         now = time.monotonic()
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
+            self._operator_port = self._operator_port or self._answer_operators()
             self._files.show(
                 Observation(
                     pid=os.getpid(),
@@ -136,8 +164,13 @@ class Supervisor:
                     servers=self._world.server_status(),
                     verdict=self._verdict,
                     last_error=self._mishaps.words or self._world.router_failure,
+                    operator_port=self._operator_port,
                 )
             )
+            self._standing = Standing(
+                deployment=self._deployment, actual=self._world.actual, servers=self._world.servers
+            )
+            self._mishaps.attempt("targets", self._tell_targets, None)
         if now >= self._next_housekeeping:
             self._next_housekeeping = now + HOUSEKEEPING_SECONDS
             for folder in (self._files.logs, self._files.router):

@@ -9,6 +9,7 @@ from pathlib import Path
 from canario.adapters.versions import read_version
 from canario.model.deployment import Deployment, ServedVersion, ServerStatus
 from canario.model.evidence import Command, Evidence
+from canario.model.quality import LabelFigures
 from canario.model.rollout import StrategyKind
 from canario.model.split import Backend, Endpoint, Split
 from canario.platforms.local.envoy import LocalRouter
@@ -80,6 +81,23 @@ class World:
     def router_failure(self) -> str:
         """Why Envoy cannot run, in words; empty while it can."""
         return self._router.failure
+
+    @property
+    def label_figures(self) -> LabelFigures | None:
+        """What Prometheus is told of labels and quality; None while it is not known."""
+        return self._labels.figures
+
+    @property
+    def servers(self) -> dict[str, dict[str, int]]:
+        """By version: how many servers are wanted, and how many are ready."""
+        ready, wanted = self._servers.ready(), self._deployment.wanted
+        return {
+            version: {
+                "wanted": self._deployment.processes if version in wanted else 0,
+                "ready": ready.get(version, 0),
+            }
+            for version in dict.fromkeys((*wanted, *ready))
+        }
 
     def server_status(self) -> tuple[ServerStatus, ...]:
         return self._servers.status()
