@@ -25,23 +25,25 @@ Cell = float | int | bool | str | None
 
 
 def column_bins(spread: Spread) -> tuple[str, ...]:
-    """The names of a column's bins, in order."""
+    """The names of a column's bins, in order, no two alike: a card's own word "other" takes in what is none of its words."""
     if spread.words:
-        return (*spread.words, OTHER, NULL)
+        # A card's own word "null" is written with quotes, and so on.
+        words = tuple(f'"{word}"' if word.strip('"') == NULL else word for word in spread.words)
+        return (*words, NULL) if OTHER in words else (*words, OTHER, NULL)
     return (*(str(number) for number in range(len(spread.edges) + 1)), NULL)
 
 
 def reference_rows(spread: Spread) -> tuple[int, ...]:
     """The rows of the reference in each of `column_bins`."""
-    return (*spread.counts, 0, spread.nulls) if spread.words else (*spread.counts, spread.nulls)
+    others = (0,) if spread.words and OTHER not in spread.words else ()
+    return (*spread.counts, *others, spread.nulls)
 
 
 def placer(kind: ColumnKind, spread: Spread) -> Callable[[Cell], int]:
     """A function from one cell (None, NaN or "" is null) to its place among `column_bins`; much quicker than numpy for one."""
     null = len(column_bins(spread)) - 1
     if spread.words:
-        places = {word: place for place, word in enumerate(spread.words)}
-        other = len(spread.words)
+        places, other = _places_of_words(spread)
         return lambda cell: null if cell is None or cell == "" else places.get(cell, other)  # type: ignore[arg-type]
     edges = spread.edges
     if kind is ColumnKind.TEXT:
@@ -54,12 +56,18 @@ def places(kind: ColumnKind, spread: Spread, values: NDArray[Any]) -> NDArray[np
     """The places of many cells among `column_bins`; `values` as canario.kernel.columns has them (NaN or "" is null)."""
     null = len(column_bins(spread)) - 1
     if spread.words:
-        by_word = {word: place for place, word in enumerate(spread.words)} | {"": null}
-        other = len(spread.words)
+        by_word, other = _places_of_words(spread)
+        by_word[""] = null
         return np.fromiter((by_word.get(word, other) for word in values.tolist()), np.intp, len(values))
     numbers = measured(kind, values)
     found = np.searchsorted(spread.edges, numbers, side="right")
     return np.where(np.isnan(numbers), null, found)
+
+
+def _places_of_words(spread: Spread) -> tuple[dict[str, int], int]:
+    """The place of each word of the card, and of all others."""
+    by_word = {word: place for place, word in enumerate(spread.words)}
+    return by_word, by_word.get(OTHER, len(by_word))
 
 
 def count(kind: ColumnKind, spread: Spread, values: NDArray[Any]) -> NDArray[np.int64]:

@@ -17,6 +17,12 @@ class Spread:
     """Rows in each bin: len(edges) + 1 or len(words)."""
     nulls: int = 0
     """Rows without a value."""
+    vocabulary: tuple[str, ...] = ()
+    """Texts: the words of the rows trained on, in lower case and in order; empty when they are not known."""
+    judged_rows: int = 0
+    """Texts: the rows from which it is known how often a row holds a word that no other row held."""
+    novel_rows: int = 0
+    """Of these, those that held one."""
 
     @property
     def rows(self) -> int:

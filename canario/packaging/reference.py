@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from canario.drift.bins import measured
+from canario.drift.novelty import is_novel, lonely_rows, vocabulary_of
 from canario.kernel.predictions import Predictions
 from canario.model.card import Card, Column, ColumnKind
 from canario.model.reference import Reference, Spread
@@ -26,12 +28,19 @@ def reference_of(
     predictions: Predictions,
     truth: NDArray[Any],
     importances: Mapping[str, float],
+    later: Mapping[str, NDArray[Any]] | None = None,
 ) -> Reference:
     """The spread of each column of the rows trained on, and of the scores given to later rows.
 
-    `truth` belongs to the rows of `predictions`; it is empty when it is not known.
+    `truth` belongs to the rows of `predictions`; it is empty when it is not known. `later` are these rows' columns; without
+    them nothing is said about new words.
     """
     spreads = {column.name: _spread(column, columns[column.name]) for column in card.columns}
+    for column in card.columns:
+        if later is not None and column.kind is ColumnKind.TEXT:
+            spreads[column.name] = _with_words(
+                spreads[column.name], columns[column.name].tolist(), later[column.name].tolist()
+            )
     two_classes = len(card.label.classes) == 2
     scores = _numbers(predictions.scores, extra_edges=(card.label.threshold,) if two_classes else ())
     positives: tuple[int, ...] = ()
@@ -65,6 +74,20 @@ def _spread(column: Column, values: NDArray[Any]) -> Spread:
         counts = tuple(int((values == word).sum()) for word in column.categories)
         return Spread(words=column.categories, counts=counts, nulls=int((values == "").sum()))
     return _numbers(measured(column.kind, values))
+
+
+def _with_words(spread: Spread, texts: list[str], later: list[str]) -> Spread:
+    """The words, and how often a row holds a new one: among later rows, and among rows of the same time.
+
+    The two together are more rows, so that less is left to chance; but where words come up over time, only later rows tell.
+    """
+    vocabulary = vocabulary_of(texts)
+    known = frozenset(vocabulary)
+    novel, rows = sum(is_novel(known, text) for text in later), len(later)
+    lonely = lonely_rows(texts)
+    if (novel + lonely) * rows >= novel * (rows + len(texts)):
+        novel, rows = novel + lonely, rows + len(texts)
+    return replace(spread, vocabulary=vocabulary, judged_rows=rows, novel_rows=novel)
 
 
 def _numbers(values: NDArray[np.float64], extra_edges: tuple[float, ...] = ()) -> Spread:

@@ -95,7 +95,8 @@ def train_on(room: Room, rows: pd.DataFrame, request: TrainingRequest, words: Ma
         predictions = room.run(lambda: predict(card, estimator, later))
         importances = room.run(lambda: importances_of(card, later, lambda few: predict(card, estimator, few).scores))
     later_truth = truth_of(card, later)
-    reference = reference_of(card, columns, predictions, later_truth, importances)
+    later_columns = columns_from_frame(card, later)
+    reference = reference_of(card, columns, predictions, later_truth, importances, later_columns)
     compiled = compile_estimator(estimator, card, evenly(features, GATE_ROWS))
     draft = Draft(
         card=card,

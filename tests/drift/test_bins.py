@@ -92,3 +92,13 @@ def test_rows_of_a_bin_of_scores_got_one_answer(inner: tuple[float, ...], answer
     assert score_places(reference, scores).tolist() == [score_place(reference, score) for score in scores]
     if answers[0]:
         assert [answers[place] for place in score_places(reference, scores)] == ["negative"] * 3 + ["positive"] * 2
+
+
+def test_no_two_bins_of_a_column_have_one_name() -> None:
+    """A card may have the words "other" and "null" of its own: "other" takes the strangers in, "null" gets quotes."""
+    spread = Spread(words=("other", "null"), counts=(3, 2), nulls=1)
+    assert column_bins(spread) == ("other", '"null"', NULL)
+    assert reference_rows(spread) == (3, 2, 1)
+    values = np.array(["null", "other", "XX", ""], dtype=object)
+    assert places(ColumnKind.CATEGORY, spread, values).tolist() == [1, 0, 0, 2]
+    assert [placer(ColumnKind.CATEGORY, spread)(cell) for cell in values.tolist()] == [1, 0, 0, 2]

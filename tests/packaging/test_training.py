@@ -106,6 +106,17 @@ def test_reference_knows_the_truth_behind_the_scores(trained: Trained) -> None:
     assert loan.positives == ()
 
 
+def test_reference_knows_the_words_of_texts(trained: Trained) -> None:
+    """A text column brings its words, and how rare a new one is among rows that nobody was trained on."""
+    reference = msgspec.json.decode((trained.fraud.folder / REFERENCE_FILE).read_bytes(), type=Reference)
+    texts = reference.columns["description"]
+    assert {"supermarket", "weekly", "shop"} <= set(texts.vocabulary)
+    assert "customs" not in texts.vocabulary
+    assert texts.judged_rows >= int(trained.fraud.record.training["rows scored on"])
+    assert texts.novel_rows < texts.judged_rows / 100
+    assert not reference.columns["merchant"].vocabulary
+
+
 def test_references_of_earlier_versions_are_still_read() -> None:
     """A reference written before it held positives and importances is read, with none."""
     old = b'{"columns":{},"scores":{"edges":[0.5],"words":[],"counts":[1,2],"nulls":0}}'
