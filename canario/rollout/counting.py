@@ -116,5 +116,6 @@ def _found_again(state: RolloutState, now_seconds: float) -> RolloutState:
         state,
         lost_since_seconds=None,
         phase_since_seconds=state.phase_since_seconds + lost_seconds,
+        short_since_seconds=None if state.short_since_seconds is None else state.short_since_seconds + lost_seconds,
         step_since_seconds=None if state.step_since_seconds is None else state.step_since_seconds + lost_seconds,
     )

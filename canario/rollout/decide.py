@@ -21,11 +21,20 @@ from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVe
 from canario.model.rollout import Phase, RolloutSpec, RolloutState
 from canario.model.split import Split
 from canario.model.verdict import Answer, Method, Verdict
+from canario.rollout.capacity import mark_servers, servers_needed
 from canario.rollout.counting import ask, count, seen
 from canario.rollout.judge import judge
-from canario.rollout.moves import enter_step, next_step, settle, take_commands, time_out
+from canario.rollout.moves import enter_step, go_on, next_step, servers_missing, settle, take_commands, time_out
 from canario.rollout.plan import lint
-from canario.rollout.steering import active_phase, runs, step_of, step_split, wanted_split
+from canario.rollout.steering import (
+    active_phase,
+    runs,
+    servers_at,
+    step_of,
+    step_split,
+    waits_for_its_share,
+    wanted_split,
+)
 from canario.rollout.words import seconds
 
 _NOT_JUDGED = Verdict(answer=Answer.UNKNOWN, reason="there is nothing to judge in this phase")
@@ -64,7 +73,8 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_secon
     """
     verdict = _NOT_JUDGED
     if not state.phase.has_ended:
-        state = take_commands(spec, _no_later_than(state, now_seconds), evidence, now_seconds)
+        state = mark_servers(_no_later_than(state, now_seconds), evidence)
+        state = take_commands(spec, state, evidence, now_seconds)
     if state.phase in (Phase.RETURNING, Phase.FINISHING):
         state = _settle(state, evidence, now_seconds)
     elif active_phase(state) is Phase.STARTING:
@@ -74,12 +84,17 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_secon
     split = _split_to_ask(spec, state, evidence)
     if split is not None:
         state = ask(state, split)
-    return Decision(state=state, orders=_orders(state, evidence, split), verdict=verdict)
+    return Decision(state=state, orders=_orders(spec, state, evidence, split), verdict=verdict)
 
 
 def _no_later_than(state: RolloutState, now_seconds: float) -> RolloutState:
     """The state on a clock that may have jumped back: no wait began in the future."""
-    beginnings = (state.step_since_seconds, state.lost_since_seconds, state.unready_since_seconds)
+    beginnings = (
+        state.step_since_seconds,
+        state.lost_since_seconds,
+        state.unready_since_seconds,
+        state.short_since_seconds,
+    )
     if max(state.phase_since_seconds, *(moment or 0.0 for moment in beginnings)) <= now_seconds:
         return state
 
@@ -92,25 +107,36 @@ def _no_later_than(state: RolloutState, now_seconds: float) -> RolloutState:
         step_since_seconds=past(state.step_since_seconds),
         lost_since_seconds=past(state.lost_since_seconds),
         unready_since_seconds=past(state.unready_since_seconds),
+        short_since_seconds=past(state.short_since_seconds),
     )
 
 
 def _start(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
-    """Wait until the candidate has as many ready servers as stable, or after the longest start at least one."""
+    """Wait until all of the candidate's servers are ready, or after the longest start those that its share takes.
+
+    All are as many as stable has, or as the platform begins with where their number can change. A candidate with no server at the
+    end of the wait is given up; with too few it is held or given up as the plan says of a wait without an answer.
+    """
     failure = evidence.failures.get(state.candidate, "")
-    ready, enough = evidence.ready.get(state.candidate, 0), max(1, evidence.ready.get(state.stable, 0))
+    ready, needed = evidence.ready.get(state.candidate, 0), servers_at(spec, state, state.step_index)
+    stable_ready = evidence.ready.get(state.stable, 0)
+    enough = max(needed, min(stable_ready, evidence.replicas.get(state.candidate, stable_ready)))
     waited_seconds = now_seconds - state.phase_since_seconds
     if failure:
         return settle(state, Phase.ROLLED_BACK, now_seconds, f"rolled back: {state.candidate} cannot start: {failure}")
     if state.phase is Phase.PAUSED:
         return state
-    if ready >= enough or (ready and waited_seconds > spec.start_seconds):
+    is_late = waited_seconds > spec.start_seconds
+    if ready >= enough or (ready >= needed and is_late):
         return enter_step(
             spec, state, state.step_index, now_seconds, f"{state.candidate} is ready ({ready} of {enough} servers)"
         )
-    if waited_seconds > spec.start_seconds:
+    if is_late and not ready:
         why = f"rolled back: {state.candidate} has no ready server after {seconds(waited_seconds)}"
         return settle(state, Phase.ROLLED_BACK, now_seconds, why)
+    if is_late:
+        missing = servers_missing(spec, state, evidence, state.step_index)
+        return time_out(spec, state, now_seconds, f"{missing}, after {seconds(waited_seconds)}")
     return state
 
 
@@ -123,12 +149,12 @@ def _proceed(
     state = _remember_earned(state, verdict)
     if verdict.answer is Answer.FAIL:
         return settle(state, Phase.ROLLED_BACK, now_seconds, f"rolled back: {verdict.reason}"), verdict
-    state = _mark_readiness(state, evidence, now_seconds)
+    state = _mark_readiness(spec, state, evidence, now_seconds)
     absence = _absence(spec, state, evidence, now_seconds)
     if absence:
         return settle(state, Phase.ROLLED_BACK, now_seconds, f"rolled back: {absence}"), verdict
     if state.phase is Phase.STEPPING:
-        return _step(spec, state, verdict, now_seconds), verdict
+        return _step(spec, state, evidence, verdict, now_seconds), verdict
     if state.phase is Phase.WATCHING and _watch_is_over(spec, state, evidence, now_seconds):
         why = verdict.reason if spec.watch_seconds else f"{state.candidate} answers everybody, and no watch is planned"
         return settle(state, Phase.PROMOTED, now_seconds, f"promoted: {why}"), verdict
@@ -145,10 +171,10 @@ def _remember_earned(state: RolloutState, verdict: Verdict) -> RolloutState:
     return replace(state, step_log_e_values=earned) if earned and earned != state.step_log_e_values else state
 
 
-def _mark_readiness(state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
-    """Since when the candidate alone is not ready; an outage of both is not its fault."""
-    candidate_ready, stable_ready = (evidence.ready.get(version, 0) > 0 for version in (state.candidate, state.stable))
-    is_alone = stable_ready and not candidate_ready
+def _mark_readiness(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
+    """Since when the candidate alone has no ready server, or too few to get back the share that it lost; an outage of both is not its fault."""
+    is_away = not evidence.ready.get(state.candidate, 0) or waits_for_its_share(spec, state, evidence)
+    is_alone = bool(evidence.ready.get(state.stable, 0)) and is_away
     if is_alone == (state.unready_since_seconds is not None):
         return state
     return replace(state, unready_since_seconds=now_seconds if is_alone else None)
@@ -162,28 +188,45 @@ def _absence(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_sec
     if failure:
         return f"{state.candidate} cannot start again: {failure}"
     absent_seconds = now_seconds - state.unready_since_seconds
-    return (
-        f"{state.candidate} has no ready server for {seconds(absent_seconds)}"
-        if absent_seconds > spec.start_seconds
-        else ""
-    )
+    if absent_seconds <= spec.start_seconds:
+        return ""
+    if evidence.ready.get(state.candidate, 0):
+        return f"{servers_missing(spec, state, evidence, state.step_index)}, for {seconds(absent_seconds)}"
+    return f"{state.candidate} has no ready server for {seconds(absent_seconds)}"
 
 
-def _step(spec: RolloutSpec, state: RolloutState, verdict: Verdict, now_seconds: float) -> RolloutState:
+def _step(
+    spec: RolloutSpec, state: RolloutState, evidence: Evidence, verdict: Verdict, now_seconds: float
+) -> RolloutState:
     """The next step once the gates have passed; otherwise hold, and after the longest wait do as the plan says."""
     step = step_of(spec, state)
     if verdict.answer is Answer.PASS and not state.passed:
         state = replace(state, passed=True, reason=f"{state.candidate} passed {verdict.reason}")
     if state.lost_since_seconds is not None:
         return state
+    if state.next_index is not None:
+        return _wait_for_servers(spec, state, evidence, now_seconds)
     if state.passed:
         # From here only a minimum or a person is waited for. A person who sleeps is no reason to throw a good release back.
         counted_seconds = -1.0 if state.step_since_seconds is None else now_seconds - state.step_since_seconds
         may_go_on = counted_seconds >= step.minimum_seconds and (state.approved or not step.approval)
-        return next_step(spec, state, now_seconds, state.reason) if may_go_on else state
+        return next_step(spec, state, evidence, now_seconds, state.reason) if may_go_on else state
     waited_seconds = now_seconds - state.phase_since_seconds
     if waited_seconds > step.longest_seconds:
         return time_out(spec, state, now_seconds, f"no answer after {seconds(waited_seconds)}: {verdict.reason}")
+    return state
+
+
+def _wait_for_servers(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
+    """The step that has been decided on once its servers are there; they may take as long as a start, then it is as the plan says."""
+    index = state.step_index if state.next_index is None else state.next_index
+    missing = servers_missing(spec, state, evidence, index)
+    if not missing:
+        return enter_step(spec, state, index, now_seconds, f"{state.candidate} has the servers for it")
+    state = go_on(spec, state, evidence, index, now_seconds, state.reason)
+    waited_seconds = now_seconds - (state.short_since_seconds or now_seconds)
+    if waited_seconds > spec.start_seconds:
+        return time_out(spec, state, now_seconds, f"{missing}, after {seconds(waited_seconds)}")
     return state
 
 
@@ -230,13 +273,17 @@ def _split_to_ask(spec: RolloutSpec, state: RolloutState, evidence: Evidence) ->
     return None
 
 
-def _orders(state: RolloutState, evidence: Evidence, split: Split | None) -> tuple[Order, ...]:
+def _orders(spec: RolloutSpec, state: RolloutState, evidence: Evidence, split: Split | None) -> tuple[Order, ...]:
     """What the evidence does not show to have happened yet."""
     kept, dropped = _kept_and_dropped(state)
     if state.phase.has_ended:
         return (Conclude(phase=state.phase, stable=kept, reason=state.reason),)
-    needed = (kept,) if state.outcome else (state.stable, state.candidate)
-    orders: list[Order] = [StartVersion(version=version) for version in needed if not evidence.ready.get(version, 0)]
+    needed = servers_needed(spec, state)
+    orders: list[Order] = [
+        StartVersion(version=version, servers=needed[version])
+        for version in ((kept,) if state.outcome else (state.stable, state.candidate))
+        if evidence.ready.get(version, 0) < needed[version]
+    ]
     if split is not None and not runs(evidence, split):
         orders.append(SetSplit(split=split))
     if state.outcome and split == Split(stable=kept) and runs(evidence, split) and dropped in evidence.running:

@@ -104,6 +104,8 @@ def _changed(entry: JournalEntry) -> Iterator[str]:
 
 def _ordered(order: OrderRecord) -> str:
     match order.kind:
+        case OrderKind.START if order.servers is not None and order.servers > 1:
+            return f"Ordered: have {order.servers:,} servers of {order.version} ready."
         case OrderKind.START:
             return f"Ordered: start {order.version}."
         case OrderKind.ASK_FOR_RETRAINING:

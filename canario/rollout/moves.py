@@ -7,7 +7,7 @@ from dataclasses import replace
 from canario.model.evidence import Command, CommandKind, Evidence
 from canario.model.rollout import OnTimeout, Phase, RolloutSpec, RolloutState, StrategyKind
 from canario.rollout.counting import forget_baseline
-from canario.rollout.steering import active_phase, is_last, last_index, step_split
+from canario.rollout.steering import active_phase, is_last, last_index, servers_at, share_of, split_at, step_split
 from canario.rollout.words import percent
 
 
@@ -18,6 +18,8 @@ def enter_step(spec: RolloutSpec, state: RolloutState, index: int, now_seconds: 
         phase=Phase.WATCHING if index >= last_index(spec) else Phase.STEPPING,
         paused_phase=None,
         step_index=index,
+        next_index=None,
+        short_since_seconds=None,
         phase_since_seconds=now_seconds,
         approved=False,
         passed=False,
@@ -25,11 +27,44 @@ def enter_step(spec: RolloutSpec, state: RolloutState, index: int, now_seconds: 
     return replace(entered, reason=f"{why}; {_place(spec, entered)}")
 
 
-def next_step(spec: RolloutSpec, state: RolloutState, now_seconds: float, why: str) -> RolloutState:
+def next_step(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float, why: str) -> RolloutState:
     """The state after the present step; a shadow that is not to be promoted ends there with a report."""
     if spec.strategy is StrategyKind.SHADOW and not spec.promote_after_shadow:
         return settle(state, Phase.COMPLETED, now_seconds, why)
-    return enter_step(spec, state, state.step_index + 1, now_seconds, why)
+    return go_on(spec, state, evidence, state.step_index + 1, now_seconds, why)
+
+
+def go_on(
+    spec: RolloutSpec, state: RolloutState, evidence: Evidence, index: int, now_seconds: float, why: str
+) -> RolloutState:
+    """The state at a later step; while the candidate lacks servers for its share there, the present one with that step decided on.
+
+    What waits is judged on. How long it may wait is for decide.
+    """
+    if not servers_missing(spec, state, evidence, index):
+        return enter_step(spec, state, index, now_seconds, why)
+    since = now_seconds if state.short_since_seconds is None else state.short_since_seconds
+    decided = replace(state, phase=Phase.STEPPING, paused_phase=None, next_index=index, short_since_seconds=since)
+    if state.next_index == index:
+        return decided
+    needed, share = servers_at(spec, state, index), share_of(split_at(spec, state, index)) / 100
+    return replace(
+        decided,
+        reason=f"{why}; {state.candidate} waits for the {_servers(needed)} that {percent(share)} of the requests take",
+    )
+
+
+def servers_missing(spec: RolloutSpec, state: RolloutState, evidence: Evidence, index: int) -> str:
+    """What the candidate lacks for its share at a step, in words; empty: nothing."""
+    ready, needed = evidence.ready.get(state.candidate, 0), servers_at(spec, state, index)
+    if ready >= needed:
+        return ""
+    share = share_of(split_at(spec, state, index)) / 100
+    return f"{state.candidate} has {ready} ready of the {_servers(needed)} that {percent(share)} of the requests take"
+
+
+def _servers(number: int) -> str:
+    return f"{number:,} server{'' if number == 1 else 's'}"
 
 
 def settle(state: RolloutState, outcome: Phase, now_seconds: float, why: str) -> RolloutState:
@@ -39,6 +74,8 @@ def settle(state: RolloutState, outcome: Phase, now_seconds: float, why: str) ->
         phase=Phase.RETURNING if outcome is Phase.ROLLED_BACK else Phase.FINISHING,
         paused_phase=None,
         outcome=outcome,
+        next_index=None,
+        short_since_seconds=None,
         phase_since_seconds=now_seconds,
         lost_since_seconds=None,
         reason=why,
@@ -56,11 +93,13 @@ def take_commands(spec: RolloutSpec, state: RolloutState, evidence: Evidence, no
     """The state after the wishes of people that it has not taken yet, in their order; what does not fit its phase changes nothing."""
     for command in sorted(evidence.commands, key=lambda command: command.number):
         if command.number > state.last_command and not state.phase.has_ended:
-            state = replace(_obey(spec, state, command, now_seconds), last_command=command.number)
+            state = replace(_obey(spec, state, evidence, command, now_seconds), last_command=command.number)
     return state
 
 
-def _obey(spec: RolloutSpec, state: RolloutState, command: Command, now_seconds: float) -> RolloutState:
+def _obey(
+    spec: RolloutSpec, state: RolloutState, evidence: Evidence, command: Command, now_seconds: float
+) -> RolloutState:
     said = _said(command)
     match command.kind:
         case CommandKind.ABORT if state.phase is not Phase.RETURNING:
@@ -70,18 +109,21 @@ def _obey(spec: RolloutSpec, state: RolloutState, command: Command, now_seconds:
         case CommandKind.RESUME if state.paused_phase is not None:
             return _resume(spec, state, now_seconds, f"resumed {said}")
         case CommandKind.PROMOTE if state.phase not in (Phase.RETURNING, Phase.FINISHING):
-            return _promote(spec, state, command, now_seconds)
+            return _promote(spec, state, evidence, command, now_seconds)
     return state
 
 
-def _promote(spec: RolloutSpec, state: RolloutState, command: Command, now_seconds: float) -> RolloutState:
+def _promote(
+    spec: RolloutSpec, state: RolloutState, evidence: Evidence, command: Command, now_seconds: float
+) -> RolloutState:
     """Go on, by the word of a person.
 
     In the watch it ends the watch. On a paused step it goes on to the next: who promotes what waits has looked. On a running step it
     is the approval that the step may ask for, and the gates still have to pass, unless the whole is promoted: then the last leg
-    comes next. Whatever was said, no traffic goes to a candidate that is not ready: steering sees to it.
+    comes next. Whatever was said, no traffic goes to a candidate that is not ready, and no share to one that lacks servers for it.
     """
     why = f"promoted {_said(command)}"
+    anew = replace(state, next_index=None, short_since_seconds=None)
     match active_phase(state):
         case Phase.WATCHING:
             return settle(state, Phase.PROMOTED, now_seconds, why)
@@ -89,9 +131,9 @@ def _promote(spec: RolloutSpec, state: RolloutState, command: Command, now_secon
             index = last_index(spec) if command.whole else state.step_index
             return replace(_resume(spec, state, now_seconds, why), step_index=index)
         case _ if command.whole:
-            return enter_step(spec, state, last_index(spec), now_seconds, why)
+            return go_on(spec, anew, evidence, last_index(spec), now_seconds, why)
         case _ if state.phase is Phase.PAUSED:
-            return next_step(spec, state, now_seconds, why)
+            return next_step(spec, anew, evidence, now_seconds, why)
     return replace(state, approved=True, reason=f"approved {_said(command)}; {_place(spec, state)}")
 
 
@@ -101,7 +143,13 @@ def _pause(state: RolloutState, why: str) -> RolloutState:
 
 def _resume(spec: RolloutSpec, state: RolloutState, now_seconds: float, why: str) -> RolloutState:
     """The held phase at work again; its longest wait begins anew, as nobody was waiting for an answer meanwhile."""
-    resumed = replace(state, phase=active_phase(state), paused_phase=None, phase_since_seconds=now_seconds)
+    resumed = replace(
+        state,
+        phase=active_phase(state),
+        paused_phase=None,
+        phase_since_seconds=now_seconds,
+        short_since_seconds=None if state.short_since_seconds is None else now_seconds,
+    )
     return replace(resumed, reason=f"{why}; {_place(spec, resumed)}")
 
 

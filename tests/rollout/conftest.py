@@ -30,6 +30,10 @@ class World:
     failures: dict[str, str] = field(default_factory=dict)
     sleepers: set[str] = field(default_factory=set)
     """Versions whose servers run and never become ready."""
+    most: dict[str, int] = field(default_factory=dict)
+    """By version: the most servers that there is room for."""
+    is_autoscaled: bool = False
+    """Whether a version begins with one server and has more only where more are asked for."""
     counts: dict[str, Counts] = field(default_factory=lambda: {"v1": Counts(requests=100_000, errors=90)})
     comparison: Comparison = field(default_factory=Comparison)
     flips: float = 0.0
@@ -48,6 +52,7 @@ class World:
             comparison=None if self.is_blind else self.comparison,
             router_split=self.split,
             ready=dict(self.ready),
+            replicas=dict(self.ready) if self.is_autoscaled else {},
             running=tuple(self.ready),
             failures=dict(self.failures),
             commands=tuple(self.commands),
@@ -56,12 +61,10 @@ class World:
     def carry_out(self, orders: Sequence[Order]) -> None:
         for order in orders:
             match order:
-                case StartVersion(version=version):
-                    self.ready[version] = (
-                        0
-                        if version in self.failures or version in self.sleepers
-                        else max(2, self.ready.get(version, 0))
-                    )
+                case StartVersion(version=version, servers=servers):
+                    at_least = max(servers or 0, 1 if self.is_autoscaled else 2, self.ready.get(version, 0))
+                    is_dead = version in self.failures or version in self.sleepers
+                    self.ready[version] = 0 if is_dead else min(self.most.get(version, 100), at_least)
                 case SetSplit(split=split):
                     self.split = split
                 case StopVersion(version=version):

@@ -24,7 +24,7 @@ def test_a_good_candidate_climbs_and_is_promoted(rollout: type[Rollout], world: 
     running = rollout(QUICK, world(bad={"v1": 0.001, "v2": 0.001}))
     running.until(ended)
     assert [order for decision in running.decisions for order in decision.orders][:-1] == [
-        StartVersion(version="v2"),
+        StartVersion(version="v2", servers=1),
         SetSplit(split=AT_TEN),
         SetSplit(split=AT_FIFTY),
         SetSplit(split=EVERYBODY),
@@ -65,7 +65,7 @@ def test_no_traffic_before_the_candidate_is_ready(rollout: type[Rollout], world:
         running.world.ready = {"v1": 2, **ready}
         decision = decide(running.spec, running.state, running.world.evidence(), 1010.0)
         assert decision.state.phase is Phase.STARTING
-        assert decision.orders == (() if ready.get("v2") else (StartVersion(version="v2"),))
+        assert decision.orders == (() if ready.get("v2") else (StartVersion(version="v2", servers=1),))
 
 
 def test_fewer_servers_than_stable_are_waited_for_but_not_for_ever(rollout: type[Rollout], world: type[World]) -> None:
@@ -128,7 +128,7 @@ def test_a_candidate_that_died_loses_its_traffic_at_once_and_gets_it_back(at_ten
     """One look after its last server died nobody is sent there; when it is ready again the step goes on, with a new count."""
     at_ten.world.ready["v2"] = 0
     decision = decide(at_ten.spec, at_ten.state, at_ten.world.evidence(), at_ten.world.now_seconds)
-    assert decision.orders == (StartVersion(version="v2"), SetSplit(split=NOBODY))
+    assert decision.orders == (StartVersion(version="v2", servers=1), SetSplit(split=NOBODY))
     at_ten.look()
     assert at_ten.look().orders == (SetSplit(split=AT_TEN),)
     at_ten.until(counting)
@@ -147,7 +147,7 @@ def test_an_outage_of_both_is_not_the_candidates_fault(at_ten: Rollout) -> None:
     at_ten.world.ready = {}
     at_ten.world.now_seconds += 1000
     decision = at_ten.look()
-    assert decision.orders == (StartVersion(version="v1"), StartVersion(version="v2"))
+    assert decision.orders == (StartVersion(version="v1", servers=2), StartVersion(version="v2", servers=1))
     assert decision.state.unready_since_seconds is None
     assert decision.state.phase in (Phase.STEPPING, Phase.PAUSED)
 
@@ -156,7 +156,7 @@ def test_a_dead_stable_hands_over_to_a_candidate_that_already_answers(at_ten: Ro
     """Some answer is better than none: the candidate steps in while stable starts again, and nothing is judged meanwhile."""
     at_ten.world.ready["v1"] = 0
     decision = at_ten.look()
-    assert decision.orders == (StartVersion(version="v1"), SetSplit(split=EVERYBODY))
+    assert decision.orders == (StartVersion(version="v1", servers=2), SetSplit(split=EVERYBODY))
     assert decision.state.step_since_seconds is None
     assert at_ten.look().orders == (SetSplit(split=AT_TEN),)
 
@@ -167,7 +167,7 @@ def test_a_preview_does_not_step_in(rollout: type[Rollout], world: type[World], 
     running = rollout(spec, world())
     running.until(counting)
     running.world.ready["v1"] = 0
-    assert running.look().orders == (StartVersion(version="v1"),)
+    assert running.look().orders == (StartVersion(version="v1", servers=2),)
 
 
 def test_lost_evidence_holds_and_does_not_time_out(at_ten: Rollout) -> None:
@@ -216,7 +216,7 @@ def test_the_watch_goes_back_to_the_old_version_when_it_is_ready(rollout: type[R
     running.world.ready["v1"] = 0
     first = running.look()
     assert first.state.phase is Phase.RETURNING
-    assert first.orders == (StartVersion(version="v1"),)
+    assert first.orders == (StartVersion(version="v1", servers=2),)
     assert running.look().orders == (SetSplit(split=STABLE),)
     assert running.until(ended).phase is Phase.ROLLED_BACK
 
@@ -227,7 +227,7 @@ def test_the_watch_keeps_the_old_version_warm(rollout: type[Rollout], world: typ
     running.until(in_phase(Phase.WATCHING))
     running.look()
     running.world.ready.pop("v1")
-    assert running.look().orders == (StartVersion(version="v1"),)
+    assert running.look().orders == (StartVersion(version="v1", servers=2),)
 
 
 def test_a_watch_that_saw_nobody_is_not_over(rollout: type[Rollout], world: type[World]) -> None:
@@ -247,8 +247,8 @@ def test_the_old_version_is_not_stopped_while_it_may_be_asked(rollout: type[Roll
     assert running.world.split == Split(stable="v2")
     running.world.ready["v2"] = 0
     running.world.sleepers.add("v2")
-    assert running.look().orders == (StartVersion(version="v2"), SetSplit(split=NOBODY))
-    assert running.look().orders == (StartVersion(version="v2"),)
+    assert running.look().orders == (StartVersion(version="v2", servers=2), SetSplit(split=NOBODY))
+    assert running.look().orders == (StartVersion(version="v2", servers=2),)
     assert running.world.ready["v1"]
 
 
@@ -257,7 +257,7 @@ def test_undo_is_one_switch(rollout: type[Rollout], world: type[World]) -> None:
     running = rollout(undo(), world(is_blind=True))
     running.until(ended, 5)
     assert [order for decision in running.decisions for order in decision.orders][:-1] == [
-        StartVersion(version="v2"),
+        StartVersion(version="v2", servers=2),
         SetSplit(split=EVERYBODY),
         SetSplit(split=Split(stable="v2")),
         StopVersion(version="v1"),

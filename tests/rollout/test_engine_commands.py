@@ -73,7 +73,7 @@ def test_promote_the_whole_skips_to_the_watch_but_not_readiness(rollout: type[Ro
     """Promoting the whole while the candidate starts waits until it is ready, then switches at once."""
     running = rollout(QUICK, world())
     running.world.command(CommandKind.PROMOTE, whole=True)
-    assert running.look().orders == (StartVersion(version="v2"),)
+    assert running.look().orders == (StartVersion(version="v2", servers=2),)
     assert running.look().orders == (SetSplit(split=EVERYBODY),)
     assert running.state.phase is Phase.WATCHING
 

@@ -20,7 +20,7 @@ from canario.rollout.decide import Decision, begin, decide
 from canario.rollout.explain import explain
 from canario.rollout.plan import blue_green, canary, shadow, undo
 from canario.rollout.replay import entry_of, replay
-from canario.rollout.steering import active_phase, is_last, step_of
+from canario.rollout.steering import active_phase, is_last, share_of, step_of
 
 SHORT = (
     Step(weight_percent=10.0, longest_seconds=60.0),
@@ -44,12 +44,12 @@ READ_STATE = msgspec.json.Decoder(RolloutState)
 class AnyWorld(RuleBasedStateMachine):
     """A rollout in a world where everything may happen between two looks, and a look may die between any two orders."""
 
-    @initialize(spec=st.sampled_from(PLANS))
-    def begin_rollout(self, spec: RolloutSpec) -> None:
+    @initialize(spec=st.sampled_from(PLANS), servers=st.integers(1, 11))
+    def begin_rollout(self, spec: RolloutSpec, servers: int) -> None:
         self.spec = spec
         self.now_seconds = 1_000_000.0
         self.split = Split(stable="v1")
-        self.ready = {"v1": 2}
+        self.ready = {"v1": servers}
         self.broken: set[str] = set()
         self.counts = {"v1": Counts(requests=10_000, errors=10)}
         self.comparison = Comparison()
@@ -71,9 +71,9 @@ class AnyWorld(RuleBasedStateMachine):
 
     def carry_out(self, order: Order) -> None:
         match order:
-            case StartVersion(version=version):
+            case StartVersion(version=version, servers=servers):
                 came_up = version in self.ready and version not in self.broken
-                self.ready[version] = 2 if came_up else 0
+                self.ready[version] = max(servers or 1, self.ready[version]) if came_up else 0
             case SetSplit(split=split):
                 self.split = split
             case StopVersion(version=version):
@@ -122,6 +122,12 @@ class AnyWorld(RuleBasedStateMachine):
         """All servers of a version die."""
         if version in self.ready:
             self.ready[version] = 0
+
+    @rule(version=st.sampled_from(VERSIONS), servers=st.integers(1, 12))
+    def scale(self, version: str, servers: int) -> None:
+        """Some servers of a version come or go, by themselves or by an autoscaler."""
+        if self.ready.get(version):
+            self.ready[version] = servers
 
     @rule(version=st.sampled_from(VERSIONS), is_broken=st.booleans())
     def break_or_mend(self, version: str, is_broken: bool) -> None:  # noqa: FBT001 - drawn
@@ -179,6 +185,7 @@ class AnyWorld(RuleBasedStateMachine):
         assert replay([READ_ENTRY.decode(msgspec.json.encode(entry))]) == ()
         assert all(explain(entry))
         self.check_orders(decision)
+        self.check_capacity(before, decision)
         self.check_promotion(before, evidence, decision)
         self.state = READ_STATE.decode(msgspec.json.encode(decision.state))
         assert self.state == decision.state
@@ -204,6 +211,17 @@ class AnyWorld(RuleBasedStateMachine):
                 case _:
                     pass
 
+    def check_capacity(self, before: RolloutState, decision: Decision) -> None:
+        """No asked split raises a candidate's share above its servers while stable can answer, and nothing waits on the way back."""
+        servers = decision.state.stable_servers
+        assert servers >= self.ready.get("v1", 0) or before.phase.has_ended
+        for order in decision.orders:
+            if isinstance(order, SetSplit) and self.ready.get("v1") and order.split.candidate == "v2":
+                share = share_of(order.split)
+                assert share <= share_of(before.asked) or self.ready["v2"] * 100 >= servers * share - 1e-6
+        if decision.state.outcome is Phase.ROLLED_BACK and self.ready.get("v1") and not decision.state.phase.has_ended:
+            assert decision.state.asked == Split(stable="v1")
+
     def check_promotion(self, before: RolloutState, evidence: Evidence, decision: Decision) -> None:
         """Each step up rests on a verdict with its minimum of requests, or on a person's word taken now."""
         after = decision.state
@@ -214,7 +232,7 @@ class AnyWorld(RuleBasedStateMachine):
         if promoted_by_person or before.phase is Phase.STARTING:
             return
         if after.step_index > before.step_index:
-            assert before.passed or decision.verdict.answer is Answer.PASS
+            assert before.passed or before.next_index is not None or decision.verdict.answer is Answer.PASS
         if after.outcome in (Phase.PROMOTED, Phase.COMPLETED) and before.outcome is None and self.spec.watch_seconds:
             assert evidence.counts is not None
             assert evidence.router_split is not None
