@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from canario.model.feedback import Prediction, Value, prediction_id
+from tests.feedback.postgres_server import PostgresServer
 
 MakePrediction = Callable[..., Prediction]
 
@@ -33,6 +34,7 @@ def predicted() -> MakePrediction:
         row: int = 0,
         score: float = 0.5,
         shadow: bool = False,
+        at_seconds: float = 1.0,
         **values: Value,
     ) -> Prediction:
         request = request or f"r{next(requests)}"
@@ -42,7 +44,7 @@ def predicted() -> MakePrediction:
             row=row,
             model="fraud",
             version=version,
-            at_seconds=1.0,
+            at_seconds=at_seconds,
             label=label,
             score=score,
             shadow=shadow,
@@ -50,3 +52,12 @@ def predicted() -> MakePrediction:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL; each test empties its database for itself."""
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.stop()
