@@ -19,6 +19,7 @@ ALLOWED: dict[tuple[str, str], list[str]] = {
     ("", "configmaps"): [*OWN, "update"],
     ("", "pods"): [*READ, "patch"],
     ("autoscaling", "horizontalpodautoscalers"): OWN,
+    ("keda.sh", "scaledobjects"): OWN,
     ("events.k8s.io", "events"): ["create"],
 }
 """All that the controller may do where it rolls out models."""

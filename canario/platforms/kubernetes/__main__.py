@@ -26,6 +26,9 @@ def main() -> int:
     )
     parser.add_argument("--namespaces", default="", help="which ones, separated by commas; the own one otherwise")
     parser.add_argument("--port", type=int, default=8081, help="/metrics, /healthz, /readyz")
+    parser.add_argument(
+        "--prometheus-url", default="", help="the Prometheus that has read the servers, for autoscaling and gates"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(message)s")
     for chatty in ("httpx", "httpcore", "urllib3"):
@@ -36,7 +39,7 @@ def main() -> int:
     try:
         api = connect(namespace=os.environ.get("POD_NAMESPACE", ""))
         namespaces = [each for each in arguments.namespaces.split(",") if each] or [api.namespace]
-        controller = Controller(api, namespaces, _identity())
+        controller = Controller(api, namespaces, _identity(), arguments.prometheus_url.rstrip("/"))
         serve_operator(arguments.port, controller.is_ready, REGISTRY)
         controller.run(ending)
     except CanarioError as error:

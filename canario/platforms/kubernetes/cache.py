@@ -15,17 +15,22 @@ from canario.adapters.kubernetes_api import (
     DEPLOYMENTS,
     MODEL_DEPLOYMENTS,
     PODS,
+    SCALED_OBJECTS,
     SERVICES,
     KubernetesApi,
     Object,
     Resource,
     TooOld,
 )
-from canario.errors import CanarioError
+from canario.errors import CanarioError, ClusterRefused, NotFound
 from canario.platforms.kubernetes.naming import MODEL_LABEL
 
 LONGEST_DELAY_SECONDS = 5.0
+UNKNOWN_SECONDS = 15.0
+"""How often a kind is looked for that the cluster does not know."""
 _KINDS = (DEPLOYMENTS, SERVICES, CONFIG_MAPS, PODS, AUTOSCALERS)
+_FOREIGN_KINDS = (SCALED_OBJECTS,)
+"""Kinds that a cluster may or may not know: others bring them."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,19 +45,32 @@ class Seen:
     config_maps: tuple[Object, ...]
     pods: tuple[Object, ...]
     autoscalers: tuple[Object, ...]
+    scaled_objects: tuple[Object, ...] | None = None
+    """None when the cluster does not know such objects, or lets nobody see them: KEDA is not there."""
 
 
 class Mirror:
     """One kind of object in one namespace, kept up to date by a thread of its own."""
 
     def __init__(
-        self, api: KubernetesApi, resource: Resource, namespace: str, selector: str, told: Callable[[Object], None]
+        self,
+        api: KubernetesApi,
+        resource: Resource,
+        namespace: str,
+        selector: str,
+        told: Callable[[Object], None],
+        *,
+        is_foreign: bool = False,
     ) -> None:
+        """Nobody waits for a foreign kind that the cluster does not know."""
         self._api, self._resource, self._namespace, self._selector = api, resource, namespace, selector
         self._told = told
         self._objects: dict[str, Object] = {}
         self._lock = threading.Lock()
         self._is_synced = threading.Event()
+        self._is_foreign = is_foreign
+        self.is_known = True
+        """Whether the cluster knows this kind of object, and lets it be seen."""
 
     def start(self, ending: threading.Event) -> None:
         """Begin to follow; ends with the process."""
@@ -85,6 +103,11 @@ class Mirror:
                 version = ""
                 ending.wait(delay)
             except CanarioError as lost:
+                if self._is_foreign and isinstance(lost, (NotFound, ClusterRefused)):
+                    version = ""
+                    self._forget_kind()
+                    ending.wait(UNKNOWN_SECONDS)
+                    continue
                 if str(lost) != told:
                     told = str(lost)
                     _log.warning("%s cannot be watched now: %s", self._resource.plural, lost)
@@ -96,12 +119,25 @@ class Mirror:
                 version = ""
                 ending.wait(LONGEST_DELAY_SECONDS)
 
+    def _forget_kind(self) -> None:
+        with self._lock:
+            gone, self._objects = list(self._objects.values()), {}
+        if self.is_known:
+            _log.info(
+                "this cluster has no %s that may be seen: they are looked for now and then", self._resource.plural
+            )
+        self.is_known = False
+        self._is_synced.set()
+        for each in gone:
+            self._told(each)
+
     def _list(self) -> str:
         listed, version = self._api.list(self._resource, self._namespace, self._selector)
         found = {each["metadata"]["name"]: each for each in listed}
         with self._lock:
             gone = [each for name, each in self._objects.items() if name not in found]
             self._objects = found
+        self.is_known = True
         self._is_synced.set()
         for each in (*gone, *listed):
             self._told(each)
@@ -129,7 +165,10 @@ class Cache:
         self.namespace = namespace
         self._bells: dict[str, threading.Event] = {}
         self._models = Mirror(api, MODEL_DEPLOYMENTS, namespace, "", self._ring_own)
-        self._mirrors = {kind: Mirror(api, kind, namespace, MODEL_LABEL, self._ring_labelled) for kind in _KINDS}
+        self._mirrors = {
+            kind: Mirror(api, kind, namespace, MODEL_LABEL, self._ring_labelled, is_foreign=kind in _FOREIGN_KINDS)
+            for kind in (*_KINDS, *_FOREIGN_KINDS)
+        }
 
     def start(self, ending: threading.Event) -> None:
         """Begin to follow everything."""
@@ -166,6 +205,7 @@ class Cache:
             config_maps=labelled(CONFIG_MAPS),
             pods=labelled(PODS),
             autoscalers=labelled(AUTOSCALERS),
+            scaled_objects=labelled(SCALED_OBJECTS) if self._mirrors[SCALED_OBJECTS].is_known else None,
         )
 
     def _ring_own(self, changed: Object) -> None:

@@ -23,8 +23,9 @@ _log = logging.getLogger(__name__)
 class Controller:
     """Steers every ModelDeployment of some namespaces while it holds the lease."""
 
-    def __init__(self, api: KubernetesApi, namespaces: Sequence[str], identity: str) -> None:
-        self._api = api
+    def __init__(self, api: KubernetesApi, namespaces: Sequence[str], identity: str, prometheus_url: str = "") -> None:
+        """Without `prometheus_url` nothing that Prometheus measures is followed."""
+        self._api, self._prometheus_url = api, prometheus_url
         self._leadership = Leadership(api, LEASE_NAME, identity)
         self._teller = Teller(api, identity)
         self._caches = [Cache(api, namespace) for namespace in namespaces]
@@ -56,7 +57,7 @@ class Controller:
             for model in cache.models():
                 key = (cache.namespace, model)
                 if key not in self._loops:
-                    loop = ModelLoop(self._api, cache, model, self._leadership, self._teller)
+                    loop = ModelLoop(self._api, cache, model, self._leadership, self._teller, self._prometheus_url)
                     thread = threading.Thread(target=loop.run, args=(ending,), name="/".join(key), daemon=True)
                     self._loops[key] = thread
                     thread.start()

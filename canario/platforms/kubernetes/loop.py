@@ -51,11 +51,19 @@ _log = logging.getLogger(__name__)
 class ModelLoop:
     """One model. `run` is its thread."""
 
-    def __init__(self, api: KubernetesApi, cache: Cache, model: str, leadership: Leadership, teller: Teller) -> None:
+    def __init__(
+        self,
+        api: KubernetesApi,
+        cache: Cache,
+        model: str,
+        leadership: Leadership,
+        teller: Teller,
+        prometheus_url: str = "",
+    ) -> None:
         self.model = model
         self._api, self._cache, self._leadership, self._teller = api, cache, leadership, teller
         self._store = StateStore(api, cache.namespace, model)
-        self._world = World(api, cache.namespace, model)
+        self._world = World(api, cache.namespace, model, prometheus_url)
         self._uid = ""
         self._record: Record | None = None
         self._term = -1
@@ -144,6 +152,7 @@ class ModelLoop:
             history_limit=spec.history_limit if spec else 10,
             messages=look.messages,
             last_wish=self._last_wish,
+            scaling=self._world.scaling_told,
         )
         self._show(resource, sight, now_seconds)
         return hindrance is None and (after.deployment.rollout is not None or not self._world.is_settled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from canario.adapters.kubernetes_api import MODEL_DEPLOYMENTS, Object
+from canario.adapters.kubernetes_api import AUTOSCALERS, MODEL_DEPLOYMENTS, SCALED_OBJECTS, Object, Resource
 from canario.model.deployment import ServedVersion
 from canario.model.resource import ModelDeploymentSpec
 from canario.platforms.kubernetes.documents import write_noun
@@ -15,7 +15,8 @@ from canario.platforms.kubernetes.naming import (
     selector,
     version_object,
 )
-from canario.platforms.kubernetes.resource import is_address, replicas_of
+from canario.platforms.kubernetes.resource import is_address
+from canario.platforms.kubernetes.scaling import ScaledBy, Scaling, cpu_scaler_spec, scaled_object_spec
 
 LINGER_SECONDS = 4
 """After SIGTERM: how long a server still takes requests. DNS names it for up to the cluster's cache time, the health checks notice in one second."""
@@ -46,8 +47,10 @@ def is_owned(content: Object, resource: Object) -> bool:
     return any(owner["uid"] == resource["metadata"]["uid"] for owner in owners)
 
 
-def deployment_of(resource: Object, spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
-    """The servers of a version. With an autoscaler nobody but it says how many there are."""
+def deployment_of(
+    resource: Object, spec: ModelDeploymentSpec, served: ServedVersion, replicas: int | None = None
+) -> Object:
+    """The servers of a version; without a number where an autoscaler, and nobody else, says how many there are."""
     model = resource["metadata"]["name"]
     chosen = selector(model, SERVER, served.version)
     content: Object = {
@@ -62,8 +65,8 @@ def deployment_of(resource: Object, spec: ModelDeploymentSpec, served: ServedVer
             },
         },
     }
-    if spec.autoscaling is None:
-        content["spec"]["replicas"] = replicas_of(spec)
+    if replicas is not None:
+        content["spec"]["replicas"] = replicas
     return content
 
 
@@ -88,20 +91,19 @@ def service_of(resource: Object, served: ServedVersion) -> Object:
     }
 
 
-def autoscaler_of(resource: Object, spec: ModelDeploymentSpec, served: ServedVersion) -> Object | None:
-    """What follows the load of a version; None when the number of servers is fixed."""
-    if spec.autoscaling is None:
+def autoscaler_of(
+    resource: Object, spec: ModelDeploymentSpec, served: ServedVersion, scaling: Scaling
+) -> tuple[Resource, Object] | None:
+    """What follows the load of a version, and of which kind it is; None when the number of servers is fixed."""
+    if spec.autoscaling is None or scaling.by is ScaledBy.NOBODY:
         return None
-    name = version_object(resource["metadata"]["name"], served.version)
-    target = {"type": "Utilization", "averageUtilization": spec.autoscaling.cpu_percent}
-    return {
-        "metadata": _metadata(resource, served),
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": spec.autoscaling.min_replicas,
-            "maxReplicas": spec.autoscaling.max_replicas,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
-        },
+    metadata = _metadata(resource, served)
+    if scaling.by is ScaledBy.CPU:
+        told = cpu_scaler_spec(resource, spec.autoscaling, served.version, scaling.bounds_of(served.version))
+        return AUTOSCALERS, {"metadata": metadata, "spec": told}
+    return SCALED_OBJECTS, {
+        "metadata": metadata,
+        "spec": scaled_object_spec(resource, spec.autoscaling, served.version, scaling),
     }
 
 

@@ -47,6 +47,8 @@ class Sight:
     messages: Mapping[str, str] = field(default_factory=dict)
     """By version: why its servers are not ready, in words."""
     last_wish: str = ""
+    scaling: tuple[str, str, str] | None = None
+    """Whether the number of servers follows the load, as a condition; None when it shall not."""
 
 
 def status_of(record: Record, sight: Sight, previous: Mapping[str, Any], now_seconds: float) -> Object:
@@ -91,11 +93,13 @@ def moment(seconds: float) -> str:
 
 def _conditions(record: Record, sight: Sight) -> dict[str, tuple[str, str, str]]:
     """By type: status, reason, message."""
+    scaling = {"Scaling": sight.scaling} if sight.scaling else {}
     return {
         "Ready": _ready(record, sight),
         "Accepted": _accepted(record, sight),
         "Progressing": _progressing(record),
         "EvidenceReadable": _readable(record, sight),
+        **scaling,
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from canario.adapters.kubernetes_api import (
     AUTOSCALERS,
     DEPLOYMENTS,
+    SCALED_OBJECTS,
     SERVICES,
     KubernetesApi,
     Object,
@@ -36,6 +37,7 @@ from canario.platforms.kubernetes.naming import (
 )
 from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned, service_of
 from canario.platforms.kubernetes.pods import failures, messages, ready_servers, routers
+from canario.platforms.kubernetes.scaling import condition_of, replicas_for, scaling_of
 from canario.platforms.kubernetes.shadows import Shadows
 from canario.platforms.kubernetes.status import Problem
 from canario.router.evidence import RouterTallies
@@ -56,13 +58,16 @@ class Look:
 class World:
     """Everything of one model that runs in a cluster."""
 
-    def __init__(self, api: KubernetesApi, namespace: str, model: str) -> None:
+    def __init__(self, api: KubernetesApi, namespace: str, model: str, prometheus_url: str = "") -> None:
+        self._prometheus_url = prometheus_url
         self._api, self._namespace, self._model = api, namespace, model
         self._fleet = Fleet(api, namespace, model)
         self._shadows = Shadows(namespace, model)
         self._applied: dict[tuple[str, str], tuple[object, object]] = {}
         self.is_settled = False
         """Whether nothing is left to do until something changes."""
+        self.scaling_told: tuple[str, str, str] | None = None
+        """Whether the number of servers follows the load, as a condition; None when it shall not."""
 
     def look(self, seen: Seen, deployment: Deployment, tallies: RouterTallies) -> Look:
         """One look at everything. What cannot be read now is unknown; the rest is still seen."""
@@ -129,26 +134,51 @@ class World:
 
     def _follow_servers(self, resource: Object, spec: ModelDeploymentSpec, deployment: Deployment, seen: Seen) -> bool:
         is_still = True
+        scaling = scaling_of(spec, deployment, self._prometheus_url, has_keda=seen.scaled_objects is not None)
+        told = spec.autoscaling and condition_of(spec.autoscaling, scaling, seen.scaled_objects or ())
+        self.scaling_told = told or None
+        scalers = {AUTOSCALERS: seen.autoscalers, SCALED_OBJECTS: seen.scaled_objects or ()}
         for version in deployment.wanted:
-            served = deployment.served[version]
-            scaler = autoscaler_of(resource, spec, served)
-            for kind, content, found in (
-                (SERVICES, service_of(resource, served), seen.services),
-                (DEPLOYMENTS, deployment_of(resource, spec, served), seen.deployments),
-                (AUTOSCALERS, scaler, seen.autoscalers),
-            ):
-                if content is not None:
-                    is_still = self._apply(kind, content, found, resource) and is_still
-            if scaler is None:
-                name = version_object(self._model, version)
-                given_up = [each for each in seen.autoscalers if each["metadata"]["name"] == name]
-                is_still = self._remove(AUTOSCALERS, given_up, resource) and is_still
+            served, name = deployment.served[version], version_object(self._model, version)
+            scaler = autoscaler_of(resource, spec, served, scaling)
+            for kind, found in scalers.items():
+                # First: two autoscalers of one Deployment stand in each other's way.
+                given_up = [each for each in found if each["metadata"]["name"] == name]
+                if scaler is None or kind is not scaler[0]:
+                    is_still = self._remove(kind, given_up, resource) and is_still
+            is_still = self._apply(SERVICES, service_of(resource, served), seen.services, resource) and is_still
+            live = _named(seen.deployments, name)
+            replicas = replicas_for(scaling, version, live["spec"].get("replicas", 0) if live else 0)
+            content = deployment_of(resource, spec, served, replicas)
+            if live is None and scaler is not None:
+                is_still = self._begin_scaled(content, scaling.bounds_of(version).lowest, resource) and is_still
+            is_still = self._apply(DEPLOYMENTS, content, seen.deployments, resource) and is_still
+            if scaler is not None:
+                is_still = self._apply(*scaler, scalers[scaler[0]], resource) and is_still
         return is_still
+
+    def _begin_scaled(self, content: Object, servers: int, resource: Object) -> bool:
+        """Make a Deployment that an autoscaler will move with the servers that it needs at once.
+
+        The number is handed on before there is an autoscaler: from then on nobody but it writes one.
+        """
+        name = content["metadata"]["name"]
+        self._refuse_a_taken_name(DEPLOYMENTS, name, resource)
+        if self._api.get(DEPLOYMENTS, name, self._namespace) is not None:
+            return True  # the mirror lags behind: it is there already, and may be scaled
+        begun = {**content, "spec": {**content["spec"], "replicas": servers}}
+        self._api.apply(DEPLOYMENTS, begun, manager=FIELD_MANAGER, namespace=self._namespace)
+        self._hand_on_replicas(name, servers)
+        return False
+
+    def _hand_on_replicas(self, name: str, servers: int) -> None:
+        held = {"metadata": {"name": name}, "spec": {"replicas": servers}}
+        self._api.apply(DEPLOYMENTS, held, manager=_REPLICAS_MANAGER, namespace=self._namespace)
 
     def _apply(self, kind: Resource, content: Object, found: tuple[Object, ...], resource: Object) -> bool:
         """Have one object as it should be; True when it was so already, by what this process applied last."""
         name = content["metadata"]["name"]
-        live = next((each for each in found if each["metadata"]["name"] == name), None)
+        live = _named(found, name)
         known = self._applied.get((kind.plural, name))
         if live is not None and known == (content, _revision(live)):
             return True
@@ -157,8 +187,7 @@ class World:
         elif not is_owned(live, resource):
             raise _NameTaken(f"{kind.kind.lower()} {name} belongs to somebody else: rename it, or the model")
         elif kind is DEPLOYMENTS and "replicas" not in content["spec"] and _owns_replicas(live):
-            held = {"metadata": {"name": name}, "spec": {"replicas": live["spec"]["replicas"]}}
-            self._api.apply(kind, held, manager=_REPLICAS_MANAGER, namespace=self._namespace)
+            self._hand_on_replicas(name, live["spec"]["replicas"])
         applied = self._api.apply(kind, content, manager=FIELD_MANAGER, namespace=self._namespace)
         self._applied[(kind.plural, name)] = (content, _revision(applied))
         metrics.WRITES.labels(kind.plural).inc()
@@ -175,6 +204,7 @@ class World:
         is_still = True
         for kind, found in (
             (AUTOSCALERS, seen.autoscalers),
+            (SCALED_OBJECTS, seen.scaled_objects or ()),
             (DEPLOYMENTS, seen.deployments),
             (SERVICES, seen.services),
         ):
@@ -225,6 +255,10 @@ _REPLICAS_MANAGER = f"{FIELD_MANAGER}-replicas"
 
 class _NameTaken(CanarioError):
     """An object of the name that is needed is there already, and is not ours."""
+
+
+def _named(found: Iterable[Object], name: str) -> Object | None:
+    return next((each for each in found if each["metadata"]["name"] == name), None)
 
 
 def _within_reach(ready: Mapping[str, int], fleet: FleetLook) -> dict[str, int]:

@@ -93,10 +93,19 @@ def resources(draw: st.DrawFn) -> ModelDeploymentSpec:
     fewest = draw(st.integers(1, 100))
     if draw(st.booleans()):
         most = draw(st.integers(fewest, 100))
-        return replace(spec, autoscaling=Autoscaling(min_replicas=fewest, max_replicas=most))
+        return replace(spec, autoscaling=replace(draw(AUTOSCALINGS), min_replicas=fewest, max_replicas=most))
     return replace(spec, replicas=draw(st.none() | st.just(fewest)))
 
 
+AUTOSCALINGS = st.sampled_from(
+    [
+        Autoscaling(),
+        Autoscaling(cpu_percent=50),
+        Autoscaling(requests_per_second=50.0),
+        Autoscaling(waiting_requests=0.5, scale_down_seconds=0),
+        Autoscaling(latency_milliseconds=40.0, window_seconds=15),
+    ]
+)
 TOLERATIONS = (
     Toleration(operator=TolerationOperator.EXISTS),
     Toleration(key="gpu", value="yes", effect=TaintEffect.NO_SCHEDULE),

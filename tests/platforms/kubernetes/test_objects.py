@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canario.model.deployment import ServedVersion
-from canario.model.resource import Autoscaling, ModelDeploymentSpec
+from canario.model.resource import ModelDeploymentSpec
 from canario.platforms.kubernetes.naming import selector, version_object
-from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned, owner_of, service_of
-from canario.platforms.kubernetes.resource import replicas_of
+from canario.platforms.kubernetes.objects import deployment_of, is_owned, owner_of, service_of
 from tests.platforms.kubernetes.plans import resources
 
 RESOURCE: dict[str, Any] = {"metadata": {"name": "fraud", "namespace": "models", "uid": "u-1"}}
@@ -70,27 +69,13 @@ def test_selectors_do_not_change_with_the_spec(one: ModelDeploymentSpec, other: 
 
 
 @given(spec=resources())
-def test_service_deployment_and_autoscaler_find_the_same_pods(spec: ModelDeploymentSpec) -> None:
+def test_service_and_deployment_find_the_same_pods(spec: ModelDeploymentSpec) -> None:
     """One name, one selector, and every pod that is made carries it."""
     deployment, service = deployment_of(RESOURCE, spec, SERVED), service_of(RESOURCE, SERVED)
     chosen = selector("fraud", "server", "v2")
     assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"] == chosen
     assert chosen.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
     assert deployment["metadata"]["name"] == service["metadata"]["name"] == version_object("fraud", "v2")
-    scaler = autoscaler_of(RESOURCE, spec, SERVED)
-    if scaler:
-        assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
-
-
-@given(spec=resources())
-def test_either_the_spec_or_an_autoscaler_says_how_many(spec: ModelDeploymentSpec) -> None:
-    """Never both: they would fight."""
-    deployment, scaler = deployment_of(RESOURCE, spec, SERVED), autoscaler_of(RESOURCE, spec, SERVED)
-    assert ("replicas" in deployment["spec"]) == (scaler is None)
-    if scaler is None:
-        assert deployment["spec"]["replicas"] == replicas_of(spec)
-    else:
-        assert scaler["spec"]["minReplicas"] <= scaler["spec"]["maxReplicas"]
 
 
 @given(spec=resources(), image=st.sampled_from(["fraud:v2", "localhost/x@sha256:" + "0" * 64]))
@@ -123,10 +108,8 @@ def test_no_server_is_taken_away_before_another_is_ready(spec: ModelDeploymentSp
 
 def test_everything_goes_with_its_model() -> None:
     """Owned by the resource's uid, so that one of the same name, made later, is no owner."""
-    spec = ModelDeploymentSpec(image="fraud:v2", autoscaling=Autoscaling(min_replicas=2, max_replicas=4))
-    scaler = autoscaler_of(RESOURCE, spec, SERVED)
-    assert scaler
-    for content in (deployment_of(RESOURCE, spec, SERVED), service_of(RESOURCE, SERVED), scaler):
+    spec = ModelDeploymentSpec(image="fraud:v2")
+    for content in (deployment_of(RESOURCE, spec, SERVED), service_of(RESOURCE, SERVED)):
         assert content["metadata"]["ownerReferences"] == owner_of(RESOURCE)
         assert is_owned(content, RESOURCE)
         assert not is_owned(content, {"metadata": {**RESOURCE["metadata"], "uid": "u-2"}})

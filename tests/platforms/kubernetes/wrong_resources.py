@@ -150,6 +150,14 @@ PODS = {
     "autoscaling at 0 percent": Wrong(
         change={"autoscaling": {"cpuPercent": 0}}, at="spec.autoscaling.cpuPercent", words="greater than or equal to 1"
     ),
+    "servers that follow two figures": Wrong(
+        change={"autoscaling": {"requestsPerSecond": 50, "cpuPercent": 70}},
+        at="spec.autoscaling",
+        words="servers follow one figure",
+    ),
+    "a figure of nothing": Wrong(
+        change={"autoscaling": {"waitingRequests": 0}}, at="spec.autoscaling.waitingRequests", words="greater than 0"
+    ),
     "a quantity that is none": Wrong(
         change={"resources": {"requests": {"memory": "1 GB"}}}, at="spec.resources.requests", words="such as 250m"
     ),
