@@ -20,6 +20,7 @@ CanarioError                     1   500  INTERNAL
 │   └── Overloaded                   503  RESOURCE_EXHAUSTED
 ├── ClusterRefused               1   500  FAILED_PRECONDITION  the API server of a cluster does not allow it
 ├── RouterError                  1   500  INTERNAL             the router refused its configuration or died
+├── NotBetter                    3   409  ABORTED              a retraining's candidate was not shown to be better
 └── RolledBack                   3   409  ABORTED              a rollout was judged bad and undone
 """
 
@@ -136,6 +137,14 @@ class ClusterRefused(CanarioError):
 
 class RouterError(CanarioError):
     """The router refused its configuration, or does not run."""
+
+
+class NotBetter(CanarioError):
+    """A candidate that was trained on fresh labels and not shown to be better than stable; it is not rolled out."""
+
+    exit_code = 3
+    http_status = 409
+    grpc_status = "ABORTED"
 
 
 class RolledBack(CanarioError):

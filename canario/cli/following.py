@@ -27,12 +27,17 @@ Show = Callable[[Status, Sequence[JournalEntry]], None]
 
 def follow(platform: Telling, rollout: str, output: Output) -> PastRollout:
     """Show a rollout until it has ended, then how it ended, on stdout. Raises NotFound when there is no such rollout."""
+    past = until_it_ends(platform, rollout, output)
+    print_document(output, past, lambda: past_words(past))
+    return past
+
+
+def until_it_ends(platform: Telling, rollout: str, output: Output) -> PastRollout:
+    """The same, without a word on stdout about how it ended."""
     screen = data()
     is_page = output == "table" and screen.is_terminal and not screen.is_dumb_terminal
     with _page(platform.address) if is_page else _lines() as show:
-        past = _until_it_ends(platform, rollout, show)
-    print_document(output, past, lambda: past_words(past))
-    return past
+        return _until_it_ends(platform, rollout, show)
 
 
 def conclude(platform: Telling, past: PastRollout) -> None:

@@ -20,6 +20,7 @@ SECTIONS = {
     "Versions": ("train", "adopt", "list", "show", "build", "export", "import"),
     "Serving": ("serve",),
     "Rollouts": ("up", "rollout", "status", "watch", "promote", "pause", "resume", "abort", "rollback", "down"),
+    "Quality": ("retrain",),
     "Records": ("history", "explain", "replay"),
     "Editors": ("schema",),
 }
@@ -40,7 +41,7 @@ NOTES = {
         ("0", "done"),
         ("1", "failed"),
         ("2", "wrong usage"),
-        ("3", "a rollout was judged bad and rolled back"),
+        ("3", "judged: a rollout was rolled back, or a retraining's candidate was no better"),
         ("130", "interrupted"),
     ),
     "Environment": (

@@ -45,6 +45,8 @@ def _running(context: click.Context, parameter: click.Parameter, typed: str) -> 
 
 
 room_argument = click.argument("model", shell_complete=_rooms)
+room_choice = click.argument("model", default="", shell_complete=_rooms)
+"""The same, where there is something to do without one."""
 model_argument = click.argument("model", default="", shell_complete=_models)
 version_argument = click.argument("version", shell_complete=_versions)
 running_argument = click.argument("model", default="", shell_complete=_running)

@@ -65,8 +65,10 @@ def retrain(room: Room, request: RetrainingRequest, around: Surroundings, progre
     """Train on fresh labels and roll out what is better; how it ended, which is on record by then.
 
     Raises Conflict when the model is being retrained already or may not change now, and whatever breaks on the way
-    (recorded as failed). A candidate that is not better and a moment that is not right are no errors: see `outcome`.
+    (recorded as failed); UsageError when the room cannot do what is asked. A candidate that is not better and a moment
+    that is not right are no errors: see `outcome`.
     """
+    room.build_estimator(_estimator_of(room, request), request.seed)  # a wrong name is told before anything is read
     with around.record.alone():
         past = around.record.all()
         begun = Retraining(
@@ -76,7 +78,7 @@ def retrain(room: Room, request: RetrainingRequest, around: Surroundings, progre
             asked_for=request.reason,
             wish=request.wish,
             began_at_seconds=around.clock(),
-            estimator=request.estimator or next(iter(room.estimators), ""),
+            estimator=_estimator_of(room, request),
             seed=request.seed,
         )
         why_not = why_not_now(past, request, begun.began_at_seconds)
@@ -105,7 +107,7 @@ def rehearse(room: Room, request: RetrainingRequest, around: Surroundings, progr
     learned = learn(room, request, around.history, stable, now_seconds, progress)
     if isinstance(learned, str):
         return learned
-    estimator = request.estimator or next(iter(room.estimators), "")
+    estimator = _estimator_of(room, request)
     return why_not_from(past, room.card.label, learned.lesson, stable, estimator, request.seed) or _judged(
         room.card, learned, _trained(room, learned, request, progress), stable
     )
@@ -195,6 +197,10 @@ def _judged(card: Card, learned: _Learned, trained: Trained, stable: str) -> Jud
         if each.version == stable
     ]
     return compare(card.label, pairs)
+
+
+def _estimator_of(room: Room, request: RetrainingRequest) -> str:
+    return request.estimator or next(iter(room.estimators), "")
 
 
 def _fits(card: Card, answer: LabelledPrediction) -> bool:
