@@ -22,6 +22,7 @@ SERVING = (
     "onnxruntime",
     "prometheus-client",
     "protobuf",
+    "psycopg[binary]",
     "pydantic",
     "pyyaml",
     "uvicorn",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -79,7 +80,7 @@ class Application:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 if self._served is not None:
-                    self._served.close()
+                    await asyncio.to_thread(self._served.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -92,6 +92,7 @@ async def _serve(app: Application, options: ServeOptions) -> None:
             await asyncio.sleep(linger_seconds)
             server.should_exit = True
             await asyncio.gather(serving, grpc_server.stop(options.longest_stop_seconds))
+            await asyncio.to_thread(app.served.close)  # gRPC may have answered after the last REST request
 
 
 @contextlib.asynccontextmanager

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from canario.adapters.documents import read_record
-from canario.adapters.homes import feedback_file, predictions_folder
+from canario.adapters.homes import predictions_folder
 from canario.adapters.versions import REFERENCE_FILE, prove, read_version
 from canario.errors import IntegrityError, NotFound, Overloaded
 from canario.feedback.log import PredictionLog
-from canario.feedback.store import FeedbackStore
+from canario.feedback.opening import open_truths
+from canario.feedback.settings import feedback_url
 from canario.kernel.load import load_kernel
 from canario.model.reference import Reference
 from canario.serving.answering import Answering
@@ -23,6 +24,9 @@ from canario.serving.limits import Limits
 from canario.serving.metrics import Metrics
 from canario.serving.rows import RowsCodec
 from canario.serving.tensors import TensorsCodec
+
+if TYPE_CHECKING:
+    from canario.feedback.shipping import LogShipper
 
 T = TypeVar("T")
 
@@ -48,21 +52,30 @@ class ServedVersion:
         self.rows = RowsCodec(self.card, limits)
         self.tensors = TensorsCodec(self.card, limits)
         self.metrics = Metrics(self.record, self.card, _reference(folder))
-        self.truths = FeedbackStore(feedback_file(self.name.model))
+        self.truths = open_truths(self.name.model)
         self.answering = Answering(self.name, self.card, load_kernel(version), self.metrics)
         self.turns = Turns(limits.most_waiting, self.metrics.set_waiting)
         self.is_draining = False
         """Whether the process is about to stop: it still answers, and says that it is not ready."""
+        self._shipper: LogShipper | None = None
 
     def begin_logging(self) -> None:
         """From now on answers are predictions that somebody relies on."""
         self.answering.log = PredictionLog(predictions_folder(self.name.model))
+        url = feedback_url()
+        if url:
+            from canario.feedback.shipping import LogShipper
+
+            self._shipper = LogShipper(url, self.name.model, self.card.label, predictions_folder(self.name.model))
+            self._shipper.start()
 
     def close(self) -> None:
-        """Let go of files and threads."""
+        """Let go of files and threads; may wait some seconds for a database, and may be called again after more answers."""
         self.turns.close()
         if self.answering.log is not None:
             self.answering.log.close()
+        if self._shipper is not None:
+            self._shipper.close()
         self.truths.close()
 
     def check_name(self, model: str, version: str) -> None:
@@ -100,6 +113,7 @@ class Turns:
         self._most_waiting = most_waiting
         self._tell = tell
         self._waiting = 0
+        self._writing = 0
         self._model_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._disk_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
         self.is_quick = False
@@ -111,11 +125,20 @@ class Turns:
         """The result of the model's work for a request of that size. Raises Overloaded at once when too many wait."""
         if self.is_quick and size_bytes <= SMALL_BODY_BYTES:
             return work()
-        return await self._wait(self._model_thread, partial(self._computing, work))
+        return await self._wait(partial(self._computing, work))
 
     async def write(self, work: Callable[[], T]) -> T:
-        """The result of work that waits for the disk."""
-        return await self._wait(self._disk_thread, work)
+        """The result of work that waits for the disk or a database; however slow that is, the model's turn is not behind it.
+
+        Raises Overloaded at once when too many wait.
+        """
+        if self._writing >= self._most_waiting:
+            raise Overloaded("too much feedback waits already", hint="try again in a second, or send many truths at once")
+        self._writing += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._disk_thread, work)
+        finally:
+            self._writing -= 1
 
     def close(self) -> None:
         """Begin nothing more; what has begun cannot be ended."""
@@ -129,13 +152,13 @@ class Turns:
         finally:
             self.is_computing = False
 
-    async def _wait(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    async def _wait(self, work: Callable[[], T]) -> T:
         if self._waiting >= self._most_waiting:
             raise Overloaded("too many requests wait already", hint="try again in a second")
         self._waiting += 1
         self._tell(self._waiting)
         try:
-            return await asyncio.get_running_loop().run_in_executor(thread, work)
+            return await asyncio.get_running_loop().run_in_executor(self._model_thread, work)
         finally:
             self._waiting -= 1
             self._tell(self._waiting)
