@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from canario.errors import CanarioError, Unavailable
-from tests.cluster import cluster, components, node, programs
+from tests.cluster import cluster, components, keda, node, programs
 from tests.cluster.images import load_image
 from tests.cluster.running import Progress
 from tests.cluster.settings import Settings
@@ -26,6 +26,9 @@ def main() -> int:
     )
     building.add_argument("modules", nargs="*", metavar="MODULE")
     commands.add_parser("up", help="start the cluster and say how to use it")
+    commands.add_parser(
+        "keda", help="start KEDA beside the cluster, building it the first time; it ends with the cluster"
+    )
     commands.add_parser("status", help="which components run; exit code 1 unless all do")
     load = commands.add_parser("load", help="copy images from buildah's store into the node")
     load.add_argument("images", nargs="+", metavar="IMAGE")
@@ -48,6 +51,8 @@ def _do(flags: argparse.Namespace, settings: Settings) -> int:
         programs.build(settings, Progress(), flags.modules)
     elif flags.command == "up":
         _say_how_to_use(cluster.up(settings))
+    elif flags.command == "keda":
+        keda.start(settings, Progress())
     elif flags.command == "status":
         return _status(settings)
     elif flags.command == "load":

@@ -33,16 +33,14 @@ def issue_all(settings: Settings) -> None:
         "/CN=canario-cluster",
     )
     names = ["DNS:kubernetes", "DNS:kubernetes.default", "DNS:kubernetes.default.svc", "DNS:localhost", "IP:127.0.0.1"]
-    _issue(
-        keys, "apiserver", "/CN=kube-apiserver", [*names, f"IP:{settings.api_service}", f"IP:{settings.node_end.ip}"]
-    )
-    _issue(keys, "admin", "/O=system:masters/CN=admin")
-    _issue(keys, "controller-manager", "/CN=system:kube-controller-manager")
-    _issue(keys, "scheduler", "/CN=system:kube-scheduler")
-    _issue(keys, "kube-proxy", "/CN=system:kube-proxy")
-    _issue(keys, "kubelet", "/O=system:nodes/CN=system:node:node")
-    _issue(keys, "coredns", "/O=system:masters/CN=coredns")
-    _issue(keys, "front-proxy", "/CN=front-proxy")
+    issue(keys, "apiserver", "/CN=kube-apiserver", [*names, f"IP:{settings.api_service}", f"IP:{settings.node_end.ip}"])
+    issue(keys, "admin", "/O=system:masters/CN=admin")
+    issue(keys, "controller-manager", "/CN=system:kube-controller-manager")
+    issue(keys, "scheduler", "/CN=system:kube-scheduler")
+    issue(keys, "kube-proxy", "/CN=system:kube-proxy")
+    issue(keys, "kubelet", "/O=system:nodes/CN=system:node:node")
+    issue(keys, "coredns", "/O=system:masters/CN=coredns")
+    issue(keys, "front-proxy", "/CN=front-proxy")
     run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", keys / "service-accounts.key")
     run("openssl", "pkey", "-in", keys / "service-accounts.key", "-pubout", "-out", keys / "service-accounts.pub")
 
@@ -75,7 +73,8 @@ def write_kubeconfig(settings: Settings, user: str, path: Path) -> None:
     path.write_text(json.dumps(content, indent=1))
 
 
-def _issue(keys: Path, name: str, subject: str, also: list[str] | None = None) -> None:
+def issue(keys: Path, name: str, subject: str, also: list[str] | None = None) -> None:
+    """A key and a certificate of the cluster's authority; `also` holds the names that it serves under."""
     request, extensions = keys / f"{name}.csr", keys / f"{name}.extensions"
     run("openssl", "req", *NEW_KEY, "-keyout", keys / f"{name}.key", "-out", request, "-subj", subject)
     extensions.write_text(f"subjectAltName={','.join(also)}\n" if also else "")
