@@ -6,7 +6,7 @@ from typing import Protocol
 
 from canario.adapters.homes import feedback_file
 from canario.feedback.join import Joiner
-from canario.feedback.settings import feedback_url
+from canario.feedback.settings import feedback_url, kept_name
 from canario.feedback.store import FeedbackStore
 from canario.model.card import Label
 from canario.ports.feedback import FeedbackHistory, LabelCounter, Truths
@@ -16,14 +16,17 @@ class History(LabelCounter, FeedbackHistory, Protocol):
     """Everything that can be asked about one model's answers and truths."""
 
 
-def open_history(model: str, label: Label) -> History:
-    """The history of a model; opened with the first question. Raises UsageError for a setting that cannot be."""
+def open_history(model: str, label: Label, space: str | None = None) -> History:
+    """The history of a model; opened with the first question. Raises UsageError for a setting that cannot be.
+
+    `space` tells models of one name apart in a database (a namespace); None: as CANARIO_FEEDBACK_SPACE says.
+    """
     url = feedback_url()
     if not url:
         return Joiner(model, label)
     from canario.feedback.postgres_history import PostgresHistory
 
-    return PostgresHistory(url, model, label)
+    return PostgresHistory(url, kept_name(model, space), label)
 
 
 def open_truths(model: str, url: str | None = None) -> Truths:
@@ -33,4 +36,4 @@ def open_truths(model: str, url: str | None = None) -> Truths:
         return FeedbackStore(feedback_file(model))
     from canario.feedback.postgres_truths import PostgresTruths
 
-    return PostgresTruths(url, model)
+    return PostgresTruths(url, kept_name(model))

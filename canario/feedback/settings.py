@@ -16,6 +16,8 @@ class FeedbackSettings:
 
     url: str
     """Where many pods keep predictions and truths, `postgresql://...`; empty: in files of this machine."""
+    space: str
+    """What tells models of one name apart in one database, such as a namespace; empty: nothing."""
     kept_days: float
     """How long predictions stay in a database, in days."""
     cohort_seconds: float
@@ -31,6 +33,7 @@ def feedback_settings() -> FeedbackSettings:
     maturity = os.environ.get("CANARIO_MATURITY_SECONDS", "")
     return FeedbackSettings(
         url=feedback_url(),
+        space=os.environ.get("CANARIO_FEEDBACK_SPACE", ""),
         kept_days=_number("CANARIO_FEEDBACK_DAYS", 90.0, "days"),
         cohort_seconds=_number("CANARIO_COHORT_SECONDS", 3600.0, "seconds"),
         maturity_seconds=_number("CANARIO_MATURITY_SECONDS", 0.0, "seconds") if maturity else None,
@@ -48,6 +51,12 @@ def feedback_url() -> str:
             hint="set it to postgresql://user:password@host:5432/database, or leave it out",
         )
     return url
+
+
+def kept_name(model: str, space: str | None = None) -> str:
+    """What a database calls a model: with its space, that of the settings if none is given."""
+    space = os.environ.get("CANARIO_FEEDBACK_SPACE", "") if space is None else space
+    return f"{space}/{model}" if space else model
 
 
 def _number(name: str, usual: float, unit: str) -> float:

@@ -16,7 +16,7 @@ from canario.adapters.versions import REFERENCE_FILE, prove, read_version
 from canario.errors import IntegrityError, NotFound, Overloaded
 from canario.feedback.log import PredictionLog
 from canario.feedback.opening import open_truths
-from canario.feedback.settings import feedback_url
+from canario.feedback.settings import feedback_url, kept_name
 from canario.kernel.load import load_kernel
 from canario.model.reference import Reference
 from canario.serving.answering import Answering
@@ -66,7 +66,8 @@ class ServedVersion:
         if url:
             from canario.feedback.shipping import LogShipper
 
-            self._shipper = LogShipper(url, self.name.model, self.card.label, predictions_folder(self.name.model))
+            name, folder = kept_name(self.name.model), predictions_folder(self.name.model)
+            self._shipper = LogShipper(url, name, self.card.label, folder)
             self._shipper.start()
 
     def close(self) -> None:
@@ -133,7 +134,9 @@ class Turns:
         Raises Overloaded at once when too many wait.
         """
         if self._writing >= self._most_waiting:
-            raise Overloaded("too much feedback waits already", hint="try again in a second, or send many truths at once")
+            raise Overloaded(
+                "too much feedback waits already", hint="try again in a second, or send many truths at once"
+            )
         self._writing += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._disk_thread, work)
