@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -18,6 +19,8 @@ from canario.serving.request_metrics import Protocol, RequestMetrics
 from canario.serving.row_metrics import RowMetrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+KNOWN_AS_VARIABLE = "CANARIO_KNOWN_AS"
+"""`model:version`, where whoever runs this process knows the version by other names: a cluster goes by its resource's."""
 REFUSED_TRUTH = "refused"
 """A truth that does not fit the label, beside what the store says of those that do."""
 
@@ -26,7 +29,7 @@ class Metrics(Collector):
     """Everything that is counted of one served version. But for `rows`, only the event loop's own thread counts."""
 
     def __init__(self, record: VersionRecord, card: Card, reference: Reference | None = None) -> None:
-        self._labels = {"model": record.name.model, "version": record.name.tag}
+        self._labels = names_of(record)
         self._info = {"digest": record.digest, "kernel": record.kernel.kind.value}
         self._objectives = card.objectives
         self._scores = record.scores
@@ -79,6 +82,12 @@ class Metrics(Collector):
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
+
+
+def names_of(record: VersionRecord) -> Labels:
+    """Under which names the series go: those by which a platform knows the version, else its own."""
+    model, _, version = os.environ.get(KNOWN_AS_VARIABLE, "").partition(":")
+    return {"model": model or record.name.model, "version": version or record.name.tag}
 
 
 def _reference_quality(scores: Sequence[Score], labels: Labels) -> Metric:

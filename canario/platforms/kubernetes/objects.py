@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from canario.adapters.kubernetes_api import AUTOSCALERS, MODEL_DEPLOYMENTS, SCALED_OBJECTS, Object, Resource
 from canario.model.deployment import ServedVersion
 from canario.model.resource import ModelDeploymentSpec
 from canario.platforms.kubernetes.documents import write_noun
 from canario.platforms.kubernetes.naming import (
     GRPC_PORT,
+    MODEL_LABEL,
     REST_PORT,
     SERVER,
     SERVER_OPERATOR_PORT,
@@ -122,7 +125,7 @@ def _pod(spec: ModelDeploymentSpec, served: ServedVersion, chosen: dict[str, str
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [_server(spec, served)],
+        "containers": [_server(spec, served, chosen)],
         "volumes": [{"name": "state", "emptyDir": {}}, {"name": "temporary", "emptyDir": {}}, *_archives(spec, served)],
         "topologySpreadConstraints": [
             {
@@ -144,7 +147,7 @@ def _pod(spec: ModelDeploymentSpec, served: ServedVersion, chosen: dict[str, str
     return pod | _without_nothing(optional)
 
 
-def _server(spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
+def _server(spec: ModelDeploymentSpec, served: ServedVersion, chosen: Mapping[str, str]) -> Object:
     return {
         "name": "server",
         "image": served.image,
@@ -152,6 +155,8 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion) -> Object:
         "args": ["--linger-seconds", str(LINGER_SECONDS), "--longest-stop-seconds", "30", *_archive(served)],
         "env": [
             {"name": "CANARIO_HOME", "value": STATE_FOLDER},
+            # What is measured goes by the names that the resource has for it: an autoscaler asks by them.
+            {"name": "CANARIO_KNOWN_AS", "value": f"{chosen[MODEL_LABEL]}:{served.version}"},
             {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
             *_feedback(spec),
         ],

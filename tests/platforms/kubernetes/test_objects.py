@@ -54,6 +54,7 @@ def test_a_server_can_write_only_where_it_must(spec: ModelDeploymentSpec) -> Non
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/var/lib/canario", "/tmp"]  # noqa: S108 - an emptyDir
     assert {each["name"]: each["value"] for each in container["env"]} == {
         "CANARIO_HOME": "/var/lib/canario",
+        "CANARIO_KNOWN_AS": "fraud:v2",
         "TMPDIR": "/tmp",  # noqa: S108 - an emptyDir
     }
 
