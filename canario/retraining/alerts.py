@@ -22,6 +22,8 @@ class Call:
     trigger: Trigger
     reason: str
     wish: str = ""
+    namespace: str = ""
+    """Kubernetes: where the model is."""
 
 
 def calls_of(body: bytes) -> list[Call]:
@@ -35,7 +37,7 @@ def calls_of(body: bytes) -> list[Call]:
             f"this is no webhook of Alertmanager: {type(wrong).__name__}: {wrong}"[:300],
             hint="its body has `alerts`, each with `status` and `labels`",
         ) from wrong
-    return list({call.model: call for call in calls}.values())
+    return list({(call.namespace, call.model): call for call in calls}.values())
 
 
 def _asks(alert: Mapping[str, Any]) -> bool:
@@ -46,5 +48,8 @@ def _call(alert: Mapping[str, Any]) -> Call:
     labels, notes = alert["labels"], alert.get("annotations") or {}
     words = str(notes.get("summary") or notes.get("description") or "an alert fired")
     return Call(
-        model=str(labels["model"]), trigger=Trigger.ALERT, reason=f"{labels.get('alertname', 'alert')}: {words}"[:500]
+        model=str(labels["model"]),
+        trigger=Trigger.ALERT,
+        reason=f"{labels.get('alertname', 'alert')}: {words}"[:500],
+        namespace=str(labels.get("namespace", "")),
     )

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from canario.errors import InputError
+from canario.errors import InputError, Unavailable
 from canario.retraining.alerts import Call, calls_of
 
 LONGEST_BODY_BYTES = 1 << 20
@@ -17,16 +17,16 @@ LONGEST_BODY_BYTES = 1 << 20
 class Taker(Protocol):
     """Who does what is asked for here."""
 
-    def take(self, calls: Sequence[Call]) -> Mapping[str, Sequence[str]]:
-        """Have these models retrained when their turn comes; what is to be answered."""
+    def take(self, calls: Sequence[Call]) -> Mapping[str, Any]:
+        """Have these models retrained when their turn comes; what is to be answered. Raises Unavailable: ask again."""
 
     def metrics(self) -> bytes:
         """What Prometheus reads."""
 
 
-def receiver(taker: Taker, port: int) -> ThreadingHTTPServer:
-    """A server on 127.0.0.1, bound and not serving yet: GET /healthz and /metrics, POST /alerts."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(taker))
+def receiver(taker: Taker, port: int, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+    """A server, bound and not serving yet: GET /healthz and /metrics, POST /alerts."""
+    server = ThreadingHTTPServer((host, port), _handler(taker))
     server.daemon_threads = True
     return server
 
@@ -55,11 +55,11 @@ def _handler(taker: Taker) -> type[BaseHTTPRequestHandler]:
                 self._say_json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": f"at most {LONGEST_BODY_BYTES} bytes"})
             else:
                 try:
-                    calls = calls_of(self.rfile.read(int(length)))
-                except InputError as wrong:
-                    self._say_json(HTTPStatus.BAD_REQUEST, {"error": wrong.message, "hint": wrong.hint})
+                    answer = taker.take(calls_of(self.rfile.read(int(length))))
+                except (InputError, Unavailable) as wrong:
+                    self._say_json(HTTPStatus(wrong.http_status), {"error": wrong.message, "hint": wrong.hint})
                     return
-                self._say_json(HTTPStatus.ACCEPTED, taker.take(calls))
+                self._say_json(HTTPStatus.ACCEPTED, answer)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own name
             """Say nothing: what matters is told when it is taken."""

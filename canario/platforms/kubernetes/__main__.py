@@ -17,6 +17,8 @@ from canario.adapters.kubernetes_api import connect
 from canario.errors import CanarioError
 from canario.platforms.exporter import serve_operator
 from canario.platforms.kubernetes.controller import Controller
+from canario.platforms.kubernetes.jobs import AlertsTaken, RetrainingJobs
+from canario.retraining.receiver import receiver
 
 
 def main() -> int:
@@ -29,6 +31,11 @@ def main() -> int:
     parser.add_argument(
         "--prometheus-url", default="", help="the Prometheus that has read the servers, for autoscaling and gates"
     )
+    parser.add_argument(
+        "--alerts-port",
+        type=int,
+        help="POST /alerts, for Alertmanager: what asks for a retraining gets a Job (default: none does)",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(message)s")
     for chatty in ("httpx", "httpcore", "urllib3"):
@@ -39,7 +46,11 @@ def main() -> int:
     try:
         api = connect(namespace=os.environ.get("POD_NAMESPACE", ""))
         namespaces = [each for each in arguments.namespaces.split(",") if each] or [api.namespace]
-        controller = Controller(api, namespaces, _identity(), arguments.prometheus_url.rstrip("/"))
+        jobs = RetrainingJobs(api) if arguments.alerts_port is not None else None
+        controller = Controller(api, namespaces, _identity(), arguments.prometheus_url.rstrip("/"), jobs)
+        if jobs is not None:
+            alerts = receiver(AlertsTaken(jobs, namespaces), arguments.alerts_port, host="")
+            threading.Thread(target=alerts.serve_forever, name="alerts", daemon=True).start()
         serve_operator(arguments.port, controller.is_ready, REGISTRY)
         controller.run(ending)
     except CanarioError as error:

@@ -10,6 +10,7 @@ from canario.adapters.kubernetes_api import KubernetesApi
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.cache import Cache
 from canario.platforms.kubernetes.events import Teller
+from canario.platforms.kubernetes.jobs import RetrainingJobs
 from canario.platforms.kubernetes.leadership import Leadership
 from canario.platforms.kubernetes.loop import ModelLoop
 from canario.platforms.kubernetes.naming import LEASE_NAME
@@ -23,9 +24,16 @@ _log = logging.getLogger(__name__)
 class Controller:
     """Steers every ModelDeployment of some namespaces while it holds the lease."""
 
-    def __init__(self, api: KubernetesApi, namespaces: Sequence[str], identity: str, prometheus_url: str = "") -> None:
-        """Without `prometheus_url` nothing that Prometheus measures is followed."""
-        self._api, self._prometheus_url = api, prometheus_url
+    def __init__(
+        self,
+        api: KubernetesApi,
+        namespaces: Sequence[str],
+        identity: str,
+        prometheus_url: str = "",
+        jobs: RetrainingJobs | None = None,
+    ) -> None:
+        """Without `prometheus_url` nothing that Prometheus measures is followed, without `jobs` no rollout has a model retrained."""
+        self._api, self._prometheus_url, self._jobs = api, prometheus_url, jobs
         self._leadership = Leadership(api, LEASE_NAME, identity)
         self._teller = Teller(api, identity)
         self._caches = [Cache(api, namespace) for namespace in namespaces]
@@ -57,7 +65,9 @@ class Controller:
             for model in cache.models():
                 key = (cache.namespace, model)
                 if key not in self._loops:
-                    loop = ModelLoop(self._api, cache, model, self._leadership, self._teller, self._prometheus_url)
+                    loop = ModelLoop(
+                        self._api, cache, model, self._leadership, self._teller, self._prometheus_url, self._jobs
+                    )
                     thread = threading.Thread(target=loop.run, args=(ending,), name="/".join(key), daemon=True)
                     self._loops[key] = thread
                     thread.start()

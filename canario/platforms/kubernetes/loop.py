@@ -11,27 +11,44 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from prometheus_client import Metric
+
 from canario.adapters.kubernetes_api import MODEL_DEPLOYMENTS, KubernetesApi, Object
-from canario.errors import CanarioError, Conflict, IntegrityError, UsageError
+from canario.errors import CanarioError, Conflict, IntegrityError, PlanError, UsageError
+from canario.feedback.settings import feedback_url
 from canario.model.deployment import Deployment
 from canario.model.evidence import Evidence
 from canario.model.journal import JournalEntry
 from canario.model.resource import ModelDeploymentSpec
 from canario.model.verdict import Verdict
 from canario.platforms.kubernetes import metrics
+from canario.platforms.kubernetes.asking import RetrainingAsked
 from canario.platforms.kubernetes.cache import Cache
 from canario.platforms.kubernetes.events import Teller
-from canario.platforms.kubernetes.intent import Wanted, adapt, asked, first_record, served_version, settle
+from canario.platforms.kubernetes.intent import Wanted, adapt, asked, first_record, settle
+from canario.platforms.kubernetes.jobs import RetrainingJobs
 from canario.platforms.kubernetes.leadership import Leadership, NotLeading
 from canario.platforms.kubernetes.naming import FIELD_MANAGER
-from canario.platforms.kubernetes.resource import image_of, plan_of, read_spec, replicas_of, version_of
+from canario.platforms.kubernetes.remembering import remembered
+from canario.platforms.kubernetes.resource import (
+    image_of,
+    plan_of,
+    read_spec,
+    refuse_waiting_for_labels,
+    replicas_of,
+    version_of,
+)
+from canario.platforms.kubernetes.scale import servers_of
 from canario.platforms.kubernetes.state import Record, StateStore
 from canario.platforms.kubernetes.status import Problem, Sight, status_of
 from canario.platforms.kubernetes.wishes import REQUEST_ANNOTATION, Wish, parse_wish
 from canario.platforms.kubernetes.world import World
+from canario.platforms.label_families import label_families
+from canario.platforms.standing import Standing, standing_families
+from canario.retraining.telling import family_of
 from canario.rollout.replay import entry_of
 from canario.rollout.turns import Turn, advance, commands_among, take_requests
 from canario.router.evidence import RouterTallies
@@ -59,11 +76,14 @@ class ModelLoop:
         leadership: Leadership,
         teller: Teller,
         prometheus_url: str = "",
+        jobs: RetrainingJobs | None = None,
     ) -> None:
+        """Without `jobs` no rollout has a model retrained."""
         self.model = model
         self._api, self._cache, self._leadership, self._teller = api, cache, leadership, teller
         self._store = StateStore(api, cache.namespace, model)
         self._world = World(api, cache.namespace, model, prometheus_url)
+        self._retraining = RetrainingAsked(jobs, teller, cache.namespace, model)
         self._uid = ""
         self._record: Record | None = None
         self._term = -1
@@ -75,11 +95,14 @@ class ModelLoop:
         self._status_at = 0.0
         self._last_status: Object = {}
         self._last_wish = ""
+        self._standing: Standing | None = None
 
     def run(self, ending: threading.Event) -> None:
         """Turn after turn, until the resource is gone or the process ends."""
         bell = self._cache.bell(self.model)
         labels = (self._cache.namespace, self.model)
+        whose = {"namespace": self._cache.namespace, "model": self.model}
+        forget = metrics.MODELS_TOLD.add(whose, self._told)
         while not ending.is_set() and self.model in self._cache.models():
             began = time.monotonic()
             bell.clear()
@@ -101,9 +124,17 @@ class ModelLoop:
                 ending.wait(PERIOD_SECONDS)
             else:
                 bell.wait(IDLE_SECONDS)
+        forget()
         self._world.close()
         with contextlib.suppress(KeyError):
             metrics.TURN_SECONDS.remove(*labels)
+
+    def _told(self) -> Iterator[Metric]:
+        """What Prometheus is told of the model, by whoever leads."""
+        yield from standing_families(self._standing)
+        yield from label_families(self._world.labels.figures)
+        if self._standing is not None:
+            yield family_of(self._world.labels.retrainings)
 
     def _turn(self) -> bool:
         """One turn; whether the next one should come soon."""
@@ -111,7 +142,8 @@ class ModelLoop:
         seen = self._cache.seen(self.model)
         resource = seen.resource
         if epoch is None or resource is None or "deletionTimestamp" in resource["metadata"]:
-            self._term = -1
+            self._term, self._standing = -1, None
+            self._world.labels.close()
             return False
         now_seconds = time.time()
         spec, wanted, problem = self._read(resource)
@@ -129,7 +161,8 @@ class ModelLoop:
         asked_for = asked(before, wanted, self._wish(resource))
         requests = asked_for.numbered(before.deployment)
         taken = take_requests(before.deployment, requests, now_seconds)
-        look = self._world.look(seen, taken, before.tallies)
+        has_labels = bool(spec and spec.feedback_secret and feedback_url())
+        look = self._world.look(seen, taken, before.tallies, has_labels=has_labels)
         evidence = replace(look.evidence, commands=commands_among(taken, requests))
         turn = advance(taken, evidence, now_seconds)
         after = replace(settle(before, turn.deployment, asked_for, wanted), tallies=look.tallies)
@@ -141,6 +174,11 @@ class ModelLoop:
         hindrance = None
         if spec is not None:
             hindrance = self._world.follow(resource, spec, after.deployment, seen, look, epoch, self._leadership)
+        self._standing = Standing(
+            deployment=after.deployment,
+            actual=look.evidence.router_split,
+            servers=servers_of(seen, look.evidence.ready),
+        )
         sight = Sight(
             generation=resource["metadata"]["generation"],
             wanted=wanted,
@@ -155,6 +193,7 @@ class ModelLoop:
             scaling=self._world.scaling_told,
         )
         self._show(resource, sight, now_seconds)
+        self._retraining.follow(resource, after.deployment.retraining, now_seconds)
         return hindrance is None and (after.deployment.rollout is not None or not self._world.is_settled)
 
     def _read(self, resource: Object) -> tuple[ModelDeploymentSpec | None, Wanted | None, Problem | None]:
@@ -175,6 +214,12 @@ class ModelLoop:
         except UsageError as fault:
             hint = f"; {fault.hint}" if fault.hint else ""
             return spec, None, Problem(reason="InvalidSpec", message=f"{fault}{hint}")
+        if wanted.has_labels and not feedback_url():
+            try:
+                refuse_waiting_for_labels(wanted.plan)
+            except PlanError:
+                told = "a gate waits for labels, and this controller has no database: name its Secret in `feedback.secret` of its chart"
+                return spec, None, Problem(reason="NoDatabase", message=told)
         return spec, wanted, None
 
     def _wish(self, resource: Object) -> Wish | None:
@@ -196,7 +241,7 @@ class ModelLoop:
         if self._record is None:
             if wanted is None:
                 return False
-            self._record = _remembered(resource) or first_record(self.model, wanted)
+            self._record = remembered(resource) or first_record(self.model, wanted)
         self._leadership.require(epoch)
         if self._store.epoch != epoch:
             self._store.save(self._record, resource, epoch)
@@ -291,46 +336,6 @@ class ModelLoop:
             MODEL_DEPLOYMENTS, content, manager=FIELD_MANAGER, namespace=self._cache.namespace, part="status"
         )
         self._teller.tell(resource, problem.reason, problem.message, is_warning=True)
-
-
-def _remembered(resource: Object) -> Record | None:
-    """What the status still knows when somebody has removed the state: who answered, and from which image."""
-    status: Mapping[str, object] = resource.get("status") or {}
-    spec = read_spec(resource["spec"])
-    versions = status.get("versions")
-    told = {each["name"]: each for each in versions if each.get("image")} if isinstance(versions, list) else {}
-    served = {name: served_version(name, each["image"], each.get("archive", "")) for name, each in told.items()}
-    stable = str(status.get("stable", ""))
-    if stable not in served:
-        return None
-    wanted = Wanted(
-        version=stable,
-        image=served[stable].image,
-        archive=served[stable].archive,
-        plan=plan_of(spec),
-        replicas=replicas_of(spec),
-        latency_milliseconds=spec.objectives.latency_milliseconds,
-    )
-    record = first_record(resource["metadata"]["name"], wanted)
-    wish = status.get("lastRequest")
-    answered = {str(wish["id"]): str(wish.get("answer", ""))} if isinstance(wish, Mapping) else {}
-    return replace(
-        record,
-        deployment=replace(record.deployment, served=served, next_rollout=_next_rollout(status)),
-        taken_version=version_of(spec, record.deployment.model),
-        refused="the state was removed by somebody, so its rollout was given up",
-        answered=answered,
-    )
-
-
-def _next_rollout(status: Mapping[str, object]) -> int:
-    history = status.get("history")
-    names = [str(each["rollout"]) for each in history] if isinstance(history, list) else []
-    rollout = status.get("rollout")
-    if isinstance(rollout, Mapping):
-        names.append(str(rollout.get("name", "")))
-    numbers = [int(name.rpartition("-")[2]) for name in names if name.rpartition("-")[2].isdigit()]
-    return max(numbers, default=0) + 1
 
 
 def _essence(record: Record) -> object:

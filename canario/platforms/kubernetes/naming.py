@@ -19,14 +19,14 @@ CONTROLLER_ANNOTATION = f"{GROUP}/controller"
 """On the state: the namespace of the controller that wrote it last, where its lease is found."""
 LEASE_NAME = "canario-controller"
 
-SERVER, ROUTER, STATE = "server", "router", "state"
+SERVER, ROUTER, STATE, RETRAINING = "server", "router", "state", "retraining"
 
 REST_PORT, GRPC_PORT, SERVER_OPERATOR_PORT = 3000, 3001, 3002
 CLIENTS_PORT, ROUTER_OPERATOR_PORT, ROUTER_ADMIN_PORT = 8080, 9901, 9900
 
 FIELD_MANAGER = "canario-controller"
 LONGEST_NAME = 63
-_RESERVED = frozenset({ROUTER, STATE, "journal", "servers"})
+_RESERVED = frozenset({ROUTER, STATE, RETRAINING, "journal", "servers"})
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -44,6 +44,11 @@ def version_object(model: str, version: str) -> str:
 def router_object(model: str) -> str:
     """The name of the router's Deployment, and of the ConfigMap with its configuration."""
     return f"{model}-{ROUTER}"
+
+
+def retraining_object(model: str) -> str:
+    """The name of the CronJob that retrains a model, and of its service account; Jobs that are asked for begin with it."""
+    return f"{model}-{RETRAINING}"
 
 
 def state_object(model: str) -> str:

@@ -79,6 +79,10 @@ class KubernetesPlatform:
                     hint=self.address.kubectl(f"get configmaps -l {MODEL_LABEL}={self.model}"),
                 ) from broken
 
+    def deployment(self) -> Deployment:
+        """What the controller remembers. Raises NotFound, or Conflict for a model that none has taken up yet."""
+        return self._running()
+
     def spec(self) -> ModelDeploymentSpec:
         """What the resource asks for. Raises NotFound, or UsageError when it cannot be read."""
         return read_spec(self._resource()["spec"])

@@ -61,8 +61,8 @@ class StateStore:
         self._lines: tuple[bytes, ...] = ()
         self.epoch = -1
         """Whose fencing token the stored record carries; -1: nobody's."""
-        self.next_number = 1
-        """The number of the journal's next entry."""
+        self._next_number: int | None = 1
+        """None: nobody has asked yet how far the finished parts go."""
         self.controller_namespace = namespace
         """Where the controller that wrote last has its lease."""
 
@@ -73,8 +73,7 @@ class StateStore:
         """
         stored = self._api.get(CONFIG_MAPS, state_object(self._model), self._namespace)
         if stored is None:
-            self._version, self._lines, self.epoch = "", (), -1
-            self.next_number = self._last_sealed() + 1
+            self._version, self._lines, self.epoch, self._next_number = "", (), -1, None
             return None
         if resource is not None and not is_owned(stored, resource):
             raise Unavailable(
@@ -89,7 +88,7 @@ class StateStore:
         self._lines = tuple(data.get(JOURNAL_KEY, "").encode().splitlines())
         try:
             self.epoch = int(annotations.get(EPOCH_ANNOTATION, -1))
-            self.next_number = _number(self._lines[-1]) + 1 if self._lines else self._last_sealed() + 1
+            self._next_number = _number(self._lines[-1]) + 1 if self._lines else None
             return msgspec.json.decode(data.get(RECORD_KEY) or "", type=Record)
         except (msgspec.DecodeError, ValueError) as broken:
             raise IntegrityError(
@@ -97,6 +96,13 @@ class StateStore:
                 at=f"configmap/{state_object(self._model)}",
                 hint=f"`kubectl delete configmap {state_object(self._model)}` begins anew with the stable version in the status",
             ) from broken
+
+    @property
+    def next_number(self) -> int:
+        """The number of the journal's next entry."""
+        if self._next_number is None:
+            self._next_number = self._last_sealed() + 1
+        return self._next_number
 
     def save(self, record: Record, resource: Object, epoch: int, entry: JournalEntry | None = None) -> None:
         """Store the record and, in the same write, a decision; its number is `next_number`."""
@@ -122,7 +128,7 @@ class StateStore:
         else:
             stored = self._api.create(CONFIG_MAPS, content, self._namespace)
         self._version, self._lines, self.epoch = stored["metadata"]["resourceVersion"], lines, epoch
-        self.next_number += entry is not None
+        self._next_number = self.next_number + (entry is not None)
 
     def _seal(self, lines: Sequence[bytes], resource: Object) -> tuple[bytes, ...]:
         """Put a part into an object of its own; what is left over, if a late writer had sealed only its beginning."""

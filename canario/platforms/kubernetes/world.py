@@ -23,6 +23,7 @@ from canario.model.split import Backend, Endpoint, RouterPlan
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.cache import Seen
 from canario.platforms.kubernetes.fleet import Fleet, FleetLook
+from canario.platforms.kubernetes.labels import ClusterLabels
 from canario.platforms.kubernetes.leadership import Leadership
 from canario.platforms.kubernetes.naming import (
     FIELD_MANAGER,
@@ -63,14 +64,19 @@ class World:
         self._api, self._namespace, self._model = api, namespace, model
         self._fleet = Fleet(api, namespace, model)
         self._shadows = Shadows(namespace, model)
+        self.labels = ClusterLabels(namespace, model)
         self._applied: dict[tuple[str, str], tuple[object, object]] = {}
         self.is_settled = False
         """Whether nothing is left to do until something changes."""
         self.scaling_told: tuple[str, str, str] | None = None
         """Whether the number of servers follows the load, as a condition; None when it shall not."""
 
-    def look(self, seen: Seen, deployment: Deployment, tallies: RouterTallies) -> Look:
+    def look(self, seen: Seen, deployment: Deployment, tallies: RouterTallies, *, has_labels: bool) -> Look:
         """One look at everything. What cannot be read now is unknown; the rest is still seen."""
+        if has_labels:
+            self.labels.follow(seen.pods)
+        else:
+            self.labels.close()
         if deployment.rollout is None:
             tallies = RouterTallies()
         pods = list(seen.pods)
@@ -85,7 +91,7 @@ class World:
         else:
             self._shadows.close()
         evidence = Evidence(
-            counts=fleet.counts,
+            counts=self.labels.add_to(fleet.counts),
             comparison=comparison,
             router_split=fleet.split,
             ready={version: number for version, number in ready.items() if number},
@@ -131,6 +137,7 @@ class World:
         """Let go of threads and files."""
         self._fleet.close()
         self._shadows.close()
+        self.labels.close()
 
     def _follow_servers(self, resource: Object, spec: ModelDeploymentSpec, deployment: Deployment, seen: Seen) -> bool:
         is_still = True

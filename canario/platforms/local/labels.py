@@ -17,6 +17,7 @@ from canario.model.card import Label
 from canario.model.evidence import Comparison, Counts
 from canario.model.feedback import LabelCounts
 from canario.model.quality import LabelFigures
+from canario.platforms.labelled import with_labels
 
 JOIN_EVERY_SECONDS = 1.0
 
@@ -86,18 +87,3 @@ class LabelWatch:
             self._figures_at = now + FIGURES_EVERY_SECONDS
             self.figures = figures_of(self._history, self._model, self._label, self._settings, time.time())
         return joined
-
-
-def with_labels(counts: Mapping[str, Counts], labels: Mapping[str, LabelCounts]) -> dict[str, Counts]:
-    """The router's counts, by version, with what is known of the labels."""
-    nothing = LabelCounts()
-    return {
-        version: replace(
-            counts.get(version, Counts()),
-            labelled=labels.get(version, nothing).labelled,
-            wrong=labels.get(version, nothing).wrong,
-            positives=labels.get(version, nothing).positives,
-            missed=labels.get(version, nothing).missed,
-        )
-        for version in {*counts, *labels}
-    }
