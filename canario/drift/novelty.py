@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from math import log
 
 from canario.drift.budget import ALARMS_PER_DAY, LOOKS_PER_DAY, chance_per_look
@@ -36,9 +36,9 @@ def vocabulary_of(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(often))
 
 
-def is_novel(vocabulary: Collection[str], text: str) -> bool:
-    """Whether a text holds an unknown word; give the vocabulary as a set."""
-    return any(word not in vocabulary for word in words_of(text))
+def is_novel(vocabulary: frozenset[str], text: str) -> bool:
+    """Whether a text holds an unknown word; a server asks this of every row."""
+    return not vocabulary.issuperset(words_of(text))
 
 
 def lonely_rows(texts: Iterable[str]) -> int:

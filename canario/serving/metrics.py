@@ -70,7 +70,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families, put together when Prometheus asks."""
         labels = self._labels
-        yield gauge("canario_version_info", "The version that this process serves.", labels | self._info, 1)
+        yield gauge("canario_version_info", "The version that this process serves.", {**labels, **self._info}, 1)
         yield from _objectives(self._objectives, labels)
         yield _reference_quality(self._scores, labels)
         yield from self._requests.families(labels)

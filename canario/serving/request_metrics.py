@@ -51,7 +51,7 @@ class RequestMetrics:
     """Requests of one process. The methods are a closed list of routes; the caller maps what is unknown to one word."""
 
     def __init__(self, objective_seconds: float) -> None:
-        self._bounds = [share * objective_seconds for share in BUCKETS_OF_OBJECTIVE]
+        self._bounds = [float(f"{share * objective_seconds:.12g}") for share in BUCKETS_OF_OBJECTIVE]
         self._requests: dict[tuple[str, str, str], int] = {
             (*way, outcome): 0 for way in _FROM_THE_START for outcome in Outcome
         }

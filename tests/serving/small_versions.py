@@ -144,7 +144,7 @@ def make_version(folder: Path, card: Card, estimator: Any, rows: pd.DataFrame, t
     estimator.fit(frame, truth)
     compiled = compile_estimator(estimator, card, frame)
     cloudpickle.register_pickle_by_value(moody_estimator)
-    reference = reference_of(card, columns, predict(card, estimator, frame), np.asarray(truth), {})
+    reference = reference_of(card, columns, predict(card, estimator, frame), np.asarray(truth), {}, columns)
     contents = {
         CARD_FILE: to_yaml(card).encode(),
         ESTIMATOR_FILE: cloudpickle.dumps(estimator),
