@@ -174,15 +174,16 @@ def _ready(version: str, status: Status) -> str:
 def _gates(spec: RolloutSpec, verdict: Verdict) -> RenderableType:
     from rich.text import Text
 
-    not_waited_for = {gate.kind for gate in spec.gates if not gate.blocking}
+    not_waited_for = {gate.name or gate.kind for gate in spec.gates if not gate.blocking}
     drawn = table("gate", "answer", "needs", "why")
     for gate in verdict.gates:
         needs = f"about {count(gate.requests_needed)} more" if gate.requests_needed else "-"
+        name = gate.name or gate.gate
         drawn.add_row(
-            gate.gate,
+            name,
             Text(gate.answer, style=COLOURS[gate.answer]),
-            "not waited for" if gate.gate in not_waited_for else needs,
-            gate.reason.removeprefix(f"{gate.gate}: "),
+            "not waited for" if name in not_waited_for else needs,
+            gate.reason.removeprefix(f"{name}: "),
         )
     return drawn
 

@@ -86,7 +86,14 @@ def forget_baseline(state: RolloutState) -> RolloutState:
     """The same, with no baseline: nothing counts until the router is seen to run the step's split."""
     if state.step_since_seconds is None:
         return state
-    return replace(fold(state), step_since_seconds=None, baseline={}, baseline_comparison=None)
+    return replace(
+        fold(state),
+        step_since_seconds=None,
+        baseline={},
+        baseline_comparison=None,
+        passing_since_seconds={},
+        failing_since_seconds={},
+    )
 
 
 def _new_baseline(spec: RolloutSpec, state: RolloutState, evidence: Evidence) -> RolloutState:

@@ -4,7 +4,7 @@ It is level-triggered: an order is given as long as the evidence does not show t
 carried out by a process that died before it could say so, does no harm. The same three arguments always give the same answer; the
 state is stored before the orders are carried out, and is all that a restarted engine needs.
 
-    STARTING -> STEPPING (a weight, evidence, a verdict, the next weight) -> WATCHING -> FINISHING -> PROMOTED or COMPLETED
+    STARTING -> STEPPING (a weight, evidence, a verdict, servers, the next weight) -> WATCHING -> FINISHING -> PROMOTED or COMPLETED
         any of these, also PAUSED -> RETURNING -> ROLLED_BACK
 
 Promotion needs a verdict or a person, never a clock. A clock can only delay, or end a wait as the plan says; one that jumps back
@@ -17,15 +17,17 @@ from dataclasses import dataclass, replace
 
 from canario.errors import PlanError
 from canario.model.evidence import Evidence
-from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVersion
+from canario.model.orders import AskForRetraining, Conclude, Order, SetSplit, StartVersion, StopVersion
 from canario.model.rollout import Phase, RolloutSpec, RolloutState
 from canario.model.split import Split
 from canario.model.verdict import Answer, Method, Verdict
 from canario.rollout.capacity import mark_servers, servers_needed
 from canario.rollout.counting import ask, count, seen
+from canario.rollout.degradation import fails_by_labels_alone, why_neither_will_do
 from canario.rollout.judge import judge
 from canario.rollout.moves import enter_step, go_on, next_step, servers_missing, settle, take_commands, time_out
 from canario.rollout.plan import lint
+from canario.rollout.queries import mark_answers
 from canario.rollout.steering import (
     active_phase,
     runs,
@@ -73,7 +75,7 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_secon
     """
     verdict = _NOT_JUDGED
     if not state.phase.has_ended:
-        state = mark_servers(_no_later_than(state, now_seconds), evidence)
+        state = _remember_start(mark_servers(_no_later_than(state, now_seconds), evidence), evidence)
         state = take_commands(spec, state, evidence, now_seconds)
     if state.phase in (Phase.RETURNING, Phase.FINISHING):
         state = _settle(state, evidence, now_seconds)
@@ -90,6 +92,8 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_secon
 def _no_later_than(state: RolloutState, now_seconds: float) -> RolloutState:
     """The state on a clock that may have jumped back: no wait began in the future."""
     beginnings = (
+        *state.passing_since_seconds.values(),
+        *state.failing_since_seconds.values(),
         state.step_since_seconds,
         state.lost_since_seconds,
         state.unready_since_seconds,
@@ -108,6 +112,8 @@ def _no_later_than(state: RolloutState, now_seconds: float) -> RolloutState:
         lost_since_seconds=past(state.lost_since_seconds),
         unready_since_seconds=past(state.unready_since_seconds),
         short_since_seconds=past(state.short_since_seconds),
+        passing_since_seconds={name: min(at, now_seconds) for name, at in state.passing_since_seconds.items()},
+        failing_since_seconds={name: min(at, now_seconds) for name, at in state.failing_since_seconds.items()},
     )
 
 
@@ -145,9 +151,12 @@ def _proceed(
 ) -> tuple[RolloutState, Verdict]:
     """Count, judge and go on, back, or nowhere: a step, the watch, or one of them held."""
     state = count(spec, state, evidence, wanted_split(spec, state, evidence), now_seconds)
+    state = mark_answers(spec, state, evidence, now_seconds)
     verdict = judge(spec, state, evidence, now_seconds)
     state = _remember_earned(state, verdict)
-    if verdict.answer is Answer.FAIL:
+    if fails_by_labels_alone(state, verdict):
+        state = _ask_for_retraining(spec, state, evidence, verdict)
+    if verdict.answer is Answer.FAIL and not (state.retraining_reason and fails_by_labels_alone(state, verdict)):
         return settle(state, Phase.ROLLED_BACK, now_seconds, f"rolled back: {verdict.reason}"), verdict
     state = _mark_readiness(spec, state, evidence, now_seconds)
     absence = _absence(spec, state, evidence, now_seconds)
@@ -157,6 +166,8 @@ def _proceed(
         return _step(spec, state, evidence, verdict, now_seconds), verdict
     if state.phase is Phase.WATCHING and _watch_is_over(spec, state, evidence, now_seconds):
         why = verdict.reason if spec.watch_seconds else f"{state.candidate} answers everybody, and no watch is planned"
+        if state.retraining_reason:
+            why = f"a retraining was asked for, as {state.retraining_reason}"
         return settle(state, Phase.PROMOTED, now_seconds, f"promoted: {why}"), verdict
     return state, verdict
 
@@ -166,9 +177,25 @@ def _remember_earned(state: RolloutState, verdict: Verdict) -> RolloutState:
     earned = {
         gate.gate.value: gate.log_e_value - state.log_e_values.get(gate.gate.value, 0.0)
         for gate in verdict.gates
-        if gate.method is not Method.NONE
+        if gate.method not in (Method.NONE, Method.MEASURED)
     }
     return replace(state, step_log_e_values=earned) if earned and earned != state.step_log_e_values else state
+
+
+def _ask_for_retraining(spec: RolloutSpec, state: RolloutState, evidence: Evidence, verdict: Verdict) -> RolloutState:
+    """The state that asks for a new version where the old one is no better; once asked, labels alone throw nobody back any more."""
+    why = "" if state.retraining_reason else why_neither_will_do(spec, state, evidence, verdict)
+    return replace(state, retraining_reason=why, reason=f"a retraining is asked for: {why}") if why else state
+
+
+def _remember_start(state: RolloutState, evidence: Evidence) -> RolloutState:
+    """The state that knows both versions' counts at the rollout's beginning."""
+    if state.counts_at_start is not None or evidence.counts is None:
+        return state
+    both = (state.stable, state.candidate)
+    return replace(
+        state, counts_at_start={version: counts for version, counts in evidence.counts.items() if version in both}
+    )
 
 
 def _mark_readiness(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_seconds: float) -> RolloutState:
@@ -276,8 +303,11 @@ def _split_to_ask(spec: RolloutSpec, state: RolloutState, evidence: Evidence) ->
 def _orders(spec: RolloutSpec, state: RolloutState, evidence: Evidence, split: Split | None) -> tuple[Order, ...]:
     """What the evidence does not show to have happened yet."""
     kept, dropped = _kept_and_dropped(state)
+    asks: list[Order] = [AskForRetraining(rollout=state.rollout, reason=state.retraining_reason)]
+    if not state.retraining_reason:
+        asks = []
     if state.phase.has_ended:
-        return (Conclude(phase=state.phase, stable=kept, reason=state.reason),)
+        return (*asks, Conclude(phase=state.phase, stable=kept, reason=state.reason))
     needed = servers_needed(spec, state)
     orders: list[Order] = [
         StartVersion(version=version, servers=needed[version])
@@ -288,4 +318,4 @@ def _orders(spec: RolloutSpec, state: RolloutState, evidence: Evidence, split: S
         orders.append(SetSplit(split=split))
     if state.outcome and split == Split(stable=kept) and runs(evidence, split) and dropped in evidence.running:
         orders.append(StopVersion(version=dropped))
-    return tuple(orders)
+    return (*orders, *asks)

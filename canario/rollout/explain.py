@@ -67,9 +67,15 @@ def _known(entry: JournalEntry) -> Iterator[str]:
                 f"Since this step's counting began {version} answered {counts.requests:,} requests: {counts.errors:,} errors, "
                 f"{counts.slow:,} slow, {counts.wrong:,} wrong of {counts.labelled:,} labelled."
             )
+            if counts.positives:
+                yield f"{version} has {counts.missed:,} missed of {counts.positives:,} of the second class."
         pairs = seen_pairs(state, evidence)
         if pairs.pairs:
             yield f"Of {pairs.pairs:,} compared pairs {pairs.flips:,} had another label."
+    for name, value in sorted(evidence.measurements.items()):
+        yield f"The query {name} said {value:.4g}."
+    for name, why in sorted(evidence.unmeasured.items()):
+        yield f"The query {name} said nothing: {why}."
     for version in (entry.state.candidate, entry.state.stable):
         failure = evidence.failures.get(version, "")
         if failure:

@@ -1,7 +1,7 @@
 """The judge: from counts to pass, fail or unknown, with the figures; what follows from a verdict is for decide.
 
 Fail is sequential and compares. While the router deals requests at random with a share w to the candidate, each bad event (an
-error, a slow answer, a wrong label) is the candidate's with a chance of at most w if the candidate is no worse than stable, however
+error, a slow answer, a wrong label, a missed positive) is the candidate's with a chance of at most w if the candidate is no worse than stable, however
 bad both are and however the traffic moves. chance.log_e_above(s, f, w) measures how far s bad events of the candidate and f of
 stable speak against that; at ln(1/alpha) the gate fails. It may be read after every event and is multiplied on over the steps, so
 alpha holds for the whole rollout.
@@ -27,6 +27,8 @@ from canario.model.rollout import Gate, GateKind, RolloutSpec, RolloutState
 from canario.model.verdict import Answer, GateVerdict, Method, Verdict
 from canario.rollout.chance import events_to_prove_below, log_e_above, lower_bound, upper_bound
 from canario.rollout.counting import compares, seen, seen_pairs, what_is_lost
+from canario.rollout.plan import LABELLED
+from canario.rollout.queries import judge_query
 from canario.rollout.steering import is_last, runs, step_of
 from canario.rollout.words import odds, percent, points, seconds
 
@@ -37,7 +39,7 @@ _ALMOST_ALL = 1 - 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class _Arm:
+class Arm:
     """One version's bad events among all of its events."""
 
     bad: int
@@ -97,25 +99,40 @@ def judge(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now_second
     if obstacle or state.step_since_seconds is None:
         unknown = tuple(
             GateVerdict(
-                gate=gate.kind, answer=Answer.UNKNOWN, method=Method.NONE, reason=f"{gate.kind.value}: {obstacle}"
+                gate=gate.kind,
+                name=gate.name,
+                answer=Answer.UNKNOWN,
+                method=Method.NONE,
+                reason=f"{gate.name or gate.kind.value}: {obstacle}",
             )
             for gate in gates
         )
         return Verdict(answer=Answer.UNKNOWN, gates=unknown, reason=f"not judged: {obstacle}")
     look = _look(spec, state, evidence)
-    verdicts = tuple(_judge_gate(look, gate, evidence) for gate in gates)
+    verdicts = tuple(
+        judge_query(gate, state, evidence, now_seconds)
+        if gate.kind is GateKind.QUERY
+        else _judge_gate(look, gate, evidence)
+        for gate in gates
+    )
     return _together(look, gates, verdicts, f"after {seconds(max(0.0, now_seconds - state.step_since_seconds))}")
 
 
 def gates_now(spec: RolloutSpec, state: RolloutState) -> tuple[Gate, ...]:
-    """The gates of the present step. The watch always asks for errors and slow answers, and for labels if the plan sets a limit."""
+    """The gates of the present step.
+
+    The watch always asks for errors and slow answers, for labels where the plan sets a limit, and queries as before.
+    """
     if not is_last(spec, state):
         return spec.gates
     if spec.watch_seconds == 0:
         return ()
-    planned = {gate.kind: gate for gate in spec.gates}
-    kinds = [GateKind.ERRORS, GateKind.SLOW] + [GateKind.WRONG_LABELS] * (spec.watch_wrong_percent is not None)
-    return tuple(planned.get(kind) or Gate(kind=kind) for kind in kinds)
+    planned: dict[GateKind, Gate] = {gate.kind: gate for gate in spec.gates if gate.kind is not GateKind.QUERY}
+    kinds: list[GateKind] = [GateKind.ERRORS, GateKind.SLOW]
+    kinds += [GateKind.WRONG_LABELS] * (spec.watch_wrong_percent is not None)
+    kinds += [GateKind.RECALL] * (spec.watch_missed_percent is not None)
+    asked = (gate for gate in spec.gates if gate.kind is GateKind.QUERY)
+    return (*(planned.get(kind) or Gate(kind=kind) for kind in kinds), *asked)
 
 
 def _look(spec: RolloutSpec, state: RolloutState, evidence: Evidence) -> _Look:
@@ -159,11 +176,11 @@ def _judge_gate(look: _Look, gate: Gate, evidence: Evidence) -> GateVerdict:
         return _judge_against_limit(look, gate, _arm(pairs.flips, pairs.pairs), gate.margin_percent / 100)
     candidate, stable = _arm_of(look.candidate, gate.kind), _arm_of(look.stable, gate.kind)
     if is_last(look.spec, look.state):
-        return _judge_against_limit(look, gate, candidate, _watch_limit(look.spec, gate.kind))
+        return _judge_against_limit(look, gate, candidate, watch_limit(look.spec, gate.kind))
     return _judge_against_stable(look, gate, candidate, stable)
 
 
-def _judge_against_stable(look: _Look, gate: Gate, candidate: _Arm, stable: _Arm) -> GateVerdict:
+def _judge_against_stable(look: _Look, gate: Gate, candidate: Arm, stable: Arm) -> GateVerdict:
     """A gate with two arms: fail by the suspicion, pass by the bound of the difference."""
     suspicion = _suspicion(look, gate, candidate, stable)
     counts = f"{look.state.candidate} {candidate}, {look.state.stable} {stable}"
@@ -182,7 +199,7 @@ def _judge_against_stable(look: _Look, gate: Gate, candidate: _Arm, stable: _Arm
     )
 
 
-def _judge_against_limit(look: _Look, gate: Gate, arm: _Arm, limit: float) -> GateVerdict:
+def _judge_against_limit(look: _Look, gate: Gate, arm: Arm, limit: float) -> GateVerdict:
     """A gate with one arm and a fixed limit (0 to 1): the watch, and the pairs of a shadow."""
     log_e = log_e_above(arm.bad, arm.good, limit) if limit < 1 else 0.0
     suspicion = _Suspicion(log_e, Method.RATES, f"more than the limit of {percent(limit)}")
@@ -209,7 +226,7 @@ def _judge_distance(look: _Look, gate: Gate, evidence: Evidence) -> GateVerdict:
     return _verdict(look, gate, nothing, Answer.PASS if mean <= gate.margin_percent else Answer.FAIL, words)
 
 
-def _suspicion(look: _Look, gate: Gate, candidate: _Arm, stable: _Arm) -> _Suspicion:
+def _suspicion(look: _Look, gate: Gate, candidate: Arm, stable: Arm) -> _Suspicion:
     """The e-value of this baseline, by the best method that the split allows."""
     weight = percent(look.weight)
     if look.is_random and 0 < look.weight < 1:
@@ -235,7 +252,7 @@ def _suspicion(look: _Look, gate: Gate, candidate: _Arm, stable: _Arm) -> _Suspi
     return _Suspicion(log_e, Method.RATES, f"{limit}; judged by rates: {why}")
 
 
-def _stable_ceiling(state: RolloutState, gate: Gate, stable: _Arm) -> float:
+def _stable_ceiling(state: RolloutState, gate: Gate, stable: Arm) -> float:
     baseline = max(1, state.baselines)
     return upper_bound(stable.bad, stable.good, gate.alpha / 2 / (baseline * (baseline + 1)))
 
@@ -283,7 +300,7 @@ def _verdict(
     )
 
 
-def _requests_needed(look: _Look, arm: _Arm, proof: int | None) -> int | None:
+def _requests_needed(look: _Look, arm: Arm, proof: int | None) -> int | None:
     """How many more requests, from how many events the proof takes in all; at least 1, as what is unknown needs something."""
     if proof is None:
         return None
@@ -291,18 +308,24 @@ def _requests_needed(look: _Look, arm: _Arm, proof: int | None) -> int | None:
     return max(look.requests_missing, round((proof - arm.all) * requests_per_event), 1)
 
 
-def _arm_of(counts: Counts, kind: GateKind) -> _Arm:
-    if kind is GateKind.WRONG_LABELS:
-        return _arm(counts.wrong, counts.labelled)
+def labelled_arm(counts: Counts, kind: GateKind) -> Arm:
+    """What late truths say of one version."""
+    return _arm(counts.missed, counts.positives) if kind is GateKind.RECALL else _arm(counts.wrong, counts.labelled)
+
+
+def _arm_of(counts: Counts, kind: GateKind) -> Arm:
+    if kind in LABELLED:
+        return labelled_arm(counts, kind)
     return _arm(counts.slow if kind is GateKind.SLOW else counts.errors, counts.requests)
 
 
-def _arm(bad: int, total: int) -> _Arm:
+def _arm(bad: int, total: int) -> Arm:
     """Counts that were read a moment apart may show more errors than requests; they are requests too."""
-    return _Arm(bad, max(bad, total))
+    return Arm(bad, max(bad, total))
 
 
-def _watch_limit(spec: RolloutSpec, kind: GateKind) -> float:
+def watch_limit(spec: RolloutSpec, kind: GateKind) -> float:
+    """The share of bad events (0 to 1) above which the watch fails."""
     limits = {
         GateKind.ERRORS: spec.watch_error_percent,
         GateKind.SLOW: spec.watch_slow_percent,

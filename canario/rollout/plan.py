@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from math import isclose
 
 from canario.errors import PlanError
+from canario.model.card import Label
 from canario.model.rollout import Gate, GateKind, RolloutSpec, Step, StrategyKind
 from canario.rollout.chance import events_to_prove_below
+from canario.rollout.queries import faults_of
 from canario.rollout.steering import ROUTER_RESOLUTION_PERCENT
 from canario.rollout.words import seconds
 
+LABELLED = (GateKind.WRONG_LABELS, GateKind.RECALL)
+"""The gates that look at late truths."""
 _COMPARING = (GateKind.DISAGREEMENT, GateKind.SCORE_DISTANCE)
 _MOST_REQUESTS_PER_SECOND = 10_000
 """More than a candidate can get: a margin that needs more within a step's longest wait cannot be proved."""
@@ -81,6 +85,19 @@ def lint(spec: RolloutSpec) -> None:
     for check in _CHECKS:
         for fault in check(spec):
             raise PlanError(fault.message, at=fault.at, hint=fault.hint)
+
+
+def lint_for(spec: RolloutSpec, label: Label) -> None:
+    """Refuse a plan that asks what this label cannot tell, beyond what `lint` refuses. Raises PlanError."""
+    if len(label.classes) == 2:
+        return
+    why = f"{label.name} has not two classes, so no second one can be missed"
+    hint = "ask for wrong-labels: whatever the truth contradicts"
+    for index, gate in enumerate(spec.gates):
+        if gate.kind is GateKind.RECALL:
+            raise PlanError(why, at=f"gates[{index}].kind", hint=hint)
+    if spec.watch_missed_percent is not None:
+        raise PlanError(why, at="watch_missed_percent", hint="set watch_wrong_percent: whatever the truth contradicts")
 
 
 def _check_strategy(spec: RolloutSpec) -> Iterator[_Fault]:
@@ -159,9 +176,10 @@ def _check_steps(spec: RolloutSpec) -> Iterator[_Fault]:
 
 
 def _check_gates(spec: RolloutSpec) -> Iterator[_Fault]:
-    for kind, number in Counter(gate.kind for gate in spec.gates).items():
+    for (kind, name), number in Counter((gate.kind, gate.name) for gate in spec.gates).items():
         if number > 1:
-            yield _Fault(f"the gate {kind.value} is there {number} times", "gates", "keep one of each kind")
+            hint = "give each query a name of its own" if name else "keep one of each kind"
+            yield _Fault(f"the gate {name or kind.value} is there {number} times", "gates", hint)
     for index, gate in enumerate(spec.gates):
         at = f"gates[{index}]"
         if not 0 < gate.alpha <= 0.5:
@@ -190,12 +208,14 @@ def _check_gates(spec: RolloutSpec) -> Iterator[_Fault]:
                 f"{at}.kind",
                 "choose `strategy: shadow`, or the gates errors and slow",
             )
-        if gate.kind is GateKind.WRONG_LABELS and spec.strategy is StrategyKind.SHADOW:
+        if gate.kind in LABELLED and spec.strategy is StrategyKind.SHADOW:
             yield _Fault(
                 "nobody sees the answers of a shadow, so nobody can say that they were wrong",
                 f"{at}.kind",
                 "use disagreement, or a canary",
             )
+        for message, field, hint in faults_of(gate):
+            yield _Fault(message, f"{at}.{field}", hint)
 
 
 def _check_proof(spec: RolloutSpec) -> Iterator[_Fault]:
@@ -211,6 +231,12 @@ def _check_proof(spec: RolloutSpec) -> Iterator[_Fault]:
             )
         for place, gate in enumerate(spec.gates):
             needed = fewest_requests(gate)
+            if gate.kind is GateKind.QUERY and gate.blocking and gate.for_seconds >= step.longest_seconds:
+                yield _Fault(
+                    f"{gate.name} takes {seconds(gate.for_seconds)} to answer, and the step ends after {seconds(step.longest_seconds)}",
+                    f"gates[{place}].for_seconds",
+                    f"shorten it, or make steps[{index}].longest_seconds longer",
+                )
             if gate.blocking and needed > _MOST_REQUESTS_PER_SECOND * step.longest_seconds:
                 yield _Fault(
                     f"a margin of {gate.margin_percent:g} % takes {needed:,} good requests, too many for {seconds(step.longest_seconds)}",
@@ -221,7 +247,7 @@ def _check_proof(spec: RolloutSpec) -> Iterator[_Fault]:
 
 def fewest_requests(gate: Gate) -> int:
     """The candidate's requests (or pairs, or labels) without a bad one that it takes to pass this gate."""
-    if gate.kind is GateKind.SCORE_DISTANCE:
+    if gate.kind in (GateKind.SCORE_DISTANCE, GateKind.QUERY):
         return 1
     doubt = 1 - gate.confidence if gate.kind is GateKind.DISAGREEMENT else (1 - gate.confidence) / 2
     return events_to_prove_below(0.0, gate.margin_percent / 100, doubt) or 10**12
@@ -237,6 +263,8 @@ def _check_watch(spec: RolloutSpec) -> Iterator[_Fault]:
     shares = {"watch_error_percent": spec.watch_error_percent, "watch_slow_percent": spec.watch_slow_percent}
     if spec.watch_wrong_percent is not None:
         shares["watch_wrong_percent"] = spec.watch_wrong_percent
+    if spec.watch_missed_percent is not None:
+        shares["watch_missed_percent"] = spec.watch_missed_percent
     for at, share in shares.items():
         if not 0 < share <= 100:
             yield _Fault(f"a limit of {share} % is out of range", at, "above 0 and at most 100, which never fails")

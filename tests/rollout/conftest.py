@@ -41,6 +41,8 @@ class World:
     commands: list[Command] = field(default_factory=list)
     is_blind: bool = False
     """Whether the counts cannot be read."""
+    measurements: dict[str, float] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
     concluded: list[Conclude] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -56,6 +58,8 @@ class World:
             running=tuple(self.ready),
             failures=dict(self.failures),
             commands=tuple(self.commands),
+            measurements=dict(self.measurements),
+            unmeasured=dict(self.unmeasured),
         )
 
     def carry_out(self, orders: Sequence[Order]) -> None:

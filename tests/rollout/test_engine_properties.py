@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf, isfinite
 
 import msgspec
 from hypothesis import settings
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from canario.model.evidence import Command, CommandKind, Comparison, Counts, Evidence
 from canario.model.journal import JournalEntry
 from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVersion
-from canario.model.rollout import OnTimeout, Phase, RolloutSpec, RolloutState, Step
+from canario.model.rollout import Gate, GateKind, OnTimeout, Phase, RolloutSpec, RolloutState, Step
 from canario.model.split import Split
 from canario.model.verdict import Answer
 from canario.rollout.counting import seen
@@ -27,6 +28,15 @@ SHORT = (
     Step(weight_percent=50.0, approval=True, longest_seconds=60.0),
     Step(weight_percent=100.0),
 )
+ASKING = (
+    *canary().gates,
+    Gate(kind=GateKind.RECALL, margin_percent=10.0, blocking=False),
+    Gate(kind=GateKind.QUERY, name="psi", query="psi", pass_at_most=0.1, fail_above=0.2, for_seconds=20.0),
+    Gate(kind=GateKind.QUERY, name="up", query="up", fail_below=1.0, for_seconds=0.0, blocking=False),
+)
+LATE = replace(
+    canary(), gates=ASKING, steps=SHORT, watch_seconds=30.0, watch_missed_percent=20.0, watch_wrong_percent=20.0
+)
 PLANS = (
     replace(canary(), watch_seconds=30.0),
     replace(canary(), steps=SHORT, watch_seconds=0.0, on_timeout=OnTimeout.ROLL_BACK),
@@ -35,6 +45,7 @@ PLANS = (
     shadow(),
     shadow(promote=True),
     undo(),
+    LATE,
 )
 VERSIONS = ("v1", "v2")
 READ_ENTRY = msgspec.json.Decoder(JournalEntry)
@@ -53,6 +64,7 @@ class AnyWorld(RuleBasedStateMachine):
         self.broken: set[str] = set()
         self.counts = {"v1": Counts(requests=10_000, errors=10)}
         self.comparison = Comparison()
+        self.measurements: dict[str, float] = {}
         self.counts_readable = self.split_readable = True
         self.commands: list[Command] = []
         self.concluded: list[Conclude] = []
@@ -67,6 +79,8 @@ class AnyWorld(RuleBasedStateMachine):
             running=tuple(self.ready),
             failures={version: "it cannot be loaded" for version in self.broken if self.ready.get(version) == 0},
             commands=tuple(self.commands),
+            measurements={name: value for name, value in self.measurements.items() if isfinite(value)},
+            unmeasured={"psi": "it is away"} if "psi" not in self.measurements else {},
         )
 
     def carry_out(self, order: Order) -> None:
@@ -99,6 +113,28 @@ class AnyWorld(RuleBasedStateMachine):
             flips=self.comparison.flips + flips,
             distance_sum=self.comparison.distance_sum + flips,
         )
+
+    @rule(
+        version=st.sampled_from(VERSIONS),
+        positives=st.integers(0, 60),
+        missed=st.integers(0, 60),
+        more=st.integers(0, 50),
+    )
+    def truths(self, version: str, positives: int, missed: int, more: int) -> None:
+        """Truths arrive."""
+        old, missed = self.counts.get(version, Counts()), min(positives, missed)
+        self.counts[version] = replace(
+            old,
+            labelled=old.labelled + positives + more,
+            wrong=old.wrong + missed,
+            positives=old.positives + positives,
+            missed=old.missed + missed,
+        )
+
+    @rule(values=st.dictionaries(st.sampled_from(("psi", "up")), st.sampled_from((0.0, 0.05, 0.15, 0.5, 1.0, inf))))
+    def measure(self, values: dict[str, float]) -> None:
+        """Prometheus says something else, or nothing."""
+        self.measurements = values
 
     @rule(requests=st.integers(1, 200))
     def preview(self, requests: int) -> None:
@@ -253,6 +289,7 @@ class AnyWorld(RuleBasedStateMachine):
         if not hasattr(self, "state"):
             return
         self.broken.clear()
+        self.measurements = {"psi": 0.05, "up": 1.0}
         self.counts_readable = self.split_readable = True
         for turn in range(100):
             self.look()

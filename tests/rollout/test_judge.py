@@ -156,10 +156,24 @@ def test_earlier_steps_count() -> None:
     assert look(Counts(requests=19, errors=2), Counts(requests=301), before=earned).answer is Answer.FAIL
 
 
-@pytest.mark.parametrize("bad", [{"errors": 9}, {"slow": 9}, {"labelled": 50, "wrong": 20}])
-def test_errors_slow_answers_and_wrong_labels_are_one_test(bad: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "bad", [{"errors": 9}, {"slow": 9}, {"labelled": 50, "wrong": 20}, {"labelled": 50, "positives": 30, "missed": 20}]
+)
+def test_errors_slow_answers_wrong_labels_and_missed_positives_are_one_test(bad: dict[str, int]) -> None:
     """Each kind of bad event throws a candidate back that has too many of them."""
-    assert look(Counts(requests=90, **bad), Counts(requests=900, labelled=400), canary()).answer is Answer.FAIL
+    spec = replace(canary(), gates=(*canary().gates, Gate(kind=GateKind.RECALL, blocking=False)))
+    stable = Counts(requests=900, labelled=400, positives=200)
+    assert look(Counts(requests=90, **bad), stable, spec).answer is Answer.FAIL
+
+
+def test_recall_passes_with_positives_enough() -> None:
+    """Requests are no proof of recall: it takes truths of the second class, and few missed among them."""
+    spec = replace(canary(), gates=(Gate(kind=GateKind.RECALL, margin_percent=10.0),))
+    stable = Counts(requests=90_000, labelled=90_000, positives=900, missed=225)
+    few = Counts(requests=10_000, labelled=10_000, positives=100, missed=24)
+    many = Counts(requests=20_000, labelled=20_000, positives=2000, missed=480)
+    assert only(look(few, stable, spec)).requests_needed
+    assert only(look(many, replace(stable, positives=9000, missed=2250), spec)).answer is Answer.PASS
 
 
 def test_missing_labels_do_not_hold() -> None:
@@ -218,6 +232,10 @@ def test_the_watch_asks_for_errors_and_slow_answers_always() -> None:
     assert [gate.gate for gate in verdict.gates] == [GateKind.ERRORS, GateKind.SLOW]
     spec = replace(ONE_GATE, watch_wrong_percent=10.0)
     verdict = look(Counts(requests=1000, labelled=300, wrong=90), Counts(), spec, watching())
+    assert [gate.answer for gate in verdict.gates] == [Answer.PASS, Answer.PASS, Answer.FAIL]
+    spec = replace(ONE_GATE, watch_missed_percent=30.0)
+    verdict = look(Counts(requests=1000, labelled=300, positives=100, missed=60), Counts(), spec, watching())
+    assert [gate.gate for gate in verdict.gates] == [GateKind.ERRORS, GateKind.SLOW, GateKind.RECALL]
     assert [gate.answer for gate in verdict.gates] == [Answer.PASS, Answer.PASS, Answer.FAIL]
 
 

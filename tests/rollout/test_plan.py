@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from canario.errors import PlanError
+from canario.model.card import Label, Task
 from canario.model.rollout import Gate, GateKind, OnTimeout, RolloutSpec, Step, StrategyKind
 from canario.rollout.decide import begin
-from canario.rollout.plan import blue_green, canary, default_plan, fewest_requests, lint, shadow, undo
+from canario.rollout.plan import blue_green, canary, default_plan, fewest_requests, lint, lint_for, shadow, undo
 
 ERRORS = Gate(kind=GateKind.ERRORS)
 LAST = Step(weight_percent=100)
@@ -27,6 +28,13 @@ def first_step(**fields: Any) -> RolloutSpec:
 
 def only_gate(**fields: Any) -> RolloutSpec:
     return replace(canary(), gates=(replace(ERRORS, **fields),))
+
+
+QUERY = Gate(kind=GateKind.QUERY, name="psi", query="psi", pass_at_most=0.1, fail_above=0.2)
+
+
+def a_query(**fields: Any) -> RolloutSpec:
+    return replace(canary(), gates=(ERRORS, replace(QUERY, **fields)))
 
 
 REFUSED: dict[str, tuple[RolloutSpec, str]] = {
@@ -74,6 +82,23 @@ REFUSED: dict[str, tuple[RolloutSpec, str]] = {
         replace(shadow(), gates=(Gate(kind=GateKind.WRONG_LABELS),)),
         "gates[0].kind",
     ),
+    "recall of answers that nobody saw": (replace(shadow(), gates=(Gate(kind=GateKind.RECALL),)), "gates[0].kind"),
+    "a query without a name": (a_query(name=""), "gates[1].name"),
+    "a query with a name of several words": (a_query(name="score psi"), "gates[1].name"),
+    "a query that asks nothing": (a_query(query=" "), "gates[1].query"),
+    "a query about nobody": (a_query(query='psi{version="$canary"}'), "gates[1].query"),
+    "a query without bounds": (a_query(pass_at_most=None, fail_above=None), "gates[1].pass_at_most"),
+    "a query that never passes and is waited for": (a_query(pass_at_most=None), "gates[1].blocking"),
+    "bounds the wrong way round": (a_query(pass_at_most=0.2, fail_above=0.1), "gates[1].pass_at_most"),
+    "bounds that nothing lies between": (a_query(pass_at_least=0.15), "gates[1].pass_at_least"),
+    "a bound that is not a number": (a_query(fail_above=NAN), "gates[1].fail_above"),
+    "a bound that is endless": (a_query(fail_above=float("inf")), "gates[1].fail_above"),
+    "a query that holds for less than nothing": (a_query(for_seconds=-1.0), "gates[1].for_seconds"),
+    "a query that holds for longer than its step": (a_query(for_seconds=600.0), "gates[1].for_seconds"),
+    "two queries of one name": (replace(canary(), gates=(ERRORS, QUERY, QUERY)), "gates"),
+    "a bound on errors": (only_gate(pass_at_most=0.1), "gates[0].pass_at_most"),
+    "a name on errors": (only_gate(name="mine"), "gates[0].name"),
+    "a watch of recall that allows none": (replace(canary(), watch_missed_percent=0.0), "watch_missed_percent"),
     "no gate and no person": (replace(canary(), gates=()), "gates"),
     "gates that hold nothing": (only_gate(blocking=False), "gates"),
     "a negative watch": (replace(canary(), watch_seconds=-1.0), "watch_seconds"),
@@ -114,6 +139,12 @@ def test_refused(name: str) -> None:
         replace(canary(), gates=(), steps=(Step(weight_percent=10, approval=True), LAST)),
         replace(canary(), on_timeout=OnTimeout.ROLL_BACK, watch_seconds=0.0),
         replace(shadow(), gates=(Gate(kind=GateKind.SCORE_DISTANCE, margin_percent=5000.0),)),
+        a_query(),
+        a_query(pass_at_least=0.0, fail_below=0.0),
+        a_query(pass_at_most=None, blocking=False, for_seconds=0.0),
+        replace(canary(), gates=(QUERY, replace(QUERY, name="psi-2")), watch_missed_percent=40.0),
+        replace(shadow(), gates=(*shadow().gates, QUERY)),
+        only_gate(kind=GateKind.RECALL, margin_percent=10.0),
     ],
 )
 def test_accepted(spec: RolloutSpec) -> None:
@@ -125,6 +156,28 @@ def test_a_rollout_cannot_begin_with_a_refused_plan() -> None:
     """Beginning checks the plan, so no platform can forget it."""
     with pytest.raises(PlanError):
         begin(canary((10, 50)), "r1", "v1", "v2", 0.0)
+
+
+TWO = Label(name="fraud", task=Task.CLASSIFICATION, classes=("no", "yes"))
+HOURS = Label(name="hours", task=Task.REGRESSION)
+
+
+@pytest.mark.parametrize(
+    ("spec", "at"),
+    [
+        (replace(canary(), gates=(ERRORS, Gate(kind=GateKind.RECALL, blocking=False))), "gates[1].kind"),
+        (replace(canary(), watch_missed_percent=20.0), "watch_missed_percent"),
+    ],
+)
+def test_recall_is_for_two_classes(spec: RolloutSpec, at: str) -> None:
+    """What a number or three words cannot tell is refused where the model's card is known."""
+    for label in (HOURS, replace(TWO, classes=("a", "b", "c"))):
+        with pytest.raises(PlanError, match="has not two classes") as refusal:
+            lint_for(spec, label)
+        assert refusal.value.at == at
+    lint_for(spec, TWO)
+    for strategy in StrategyKind:
+        lint_for(default_plan(strategy), HOURS)
 
 
 def test_a_version_cannot_replace_itself() -> None:
