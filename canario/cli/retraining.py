@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from canario.errors import Conflict, NotBetter
+from canario.model.address import Address, PlatformKind
 from canario.model.retraining import Outcome, PairedFigure, Retraining
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from canario.packaging.rooms import Room
     from canario.platforms.local.platform import LocalPlatform
     from canario.retraining.act import Surroundings
+    from canario.retraining.postgres_records import PostgresRetrainings
+    from canario.retraining.records import FileRetrainings
 
 UNDER_WAY = "under way"
 INTERRUPTED = "interrupted"
@@ -49,6 +52,17 @@ def local_surroundings(
         publish=publish,
         begin=begin if rolls_out else None,
     )
+
+
+def record_of(model: str, address: Address) -> FileRetrainings | PostgresRetrainings:
+    """The record of a model's retrainings, on this machine or in the database of feedback."""
+    if address.on is PlatformKind.LOCAL:
+        from canario.retraining.records import FileRetrainings
+
+        return FileRetrainings(model)
+    from canario.platforms.kubernetes.retraining import cluster_record
+
+    return cluster_record(model)
 
 
 def stable_of(platform: LocalPlatform) -> str:

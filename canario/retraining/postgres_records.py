@@ -84,6 +84,20 @@ class PostgresRetrainings:
                 hint=f"`canario retrain {self._model} --history` shows how it ends; only one may run",
             )
 
+    def is_under_way(self) -> bool:
+        """Whether a living process retrains the model now."""
+
+        def look(connection: Connection) -> bool:
+            found = connection.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s::oid"
+                " AND objid = (hashtext(%s)::bigint & 4294967295)::oid AND objsubid = 2 AND granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                (_LOCK, self._model),
+            ).fetchone()
+            return bool(found and found[0])
+
+        return self._database.run(look)
+
     def close(self) -> None:
         """Let go of the connection; a later use would open it again."""
         self._database.close()

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from canario.cli.addressing import address_options
 from canario.cli.documented import Documented
 from canario.cli.naming import room_choice
 from canario.cli.printing import Output, output_option, print_document, say
+from canario.errors import UsageError
+from canario.model.address import Address, PlatformKind
 from canario.model.retraining import Outcome, RetrainingRequest, Trigger
 
 if TYPE_CHECKING:
+    from canario.packaging.rooms import Room
+    from canario.ports.platform import Platform
+    from canario.retraining.act import Surroundings
     from canario.retraining.alerts import Call
 
 LISTENING_COOL_DOWN_SECONDS = 6 * 3600.0
@@ -29,6 +35,7 @@ EXAMPLES = [
     "canario retrain fraud --dry-run",
     "canario retrain fraud --history",
     "canario retrain --listen 9099 --every 24",
+    "canario retrain fraud --on kubernetes -n models",
 ]
 
 
@@ -54,6 +61,7 @@ class _Flags:
     trigger: str
     wish: str
     output: Output
+    address: Address
 
     def request(self, maturity_seconds: float) -> RetrainingRequest:
         """What is asked for."""
@@ -105,6 +113,7 @@ class _Flags:
 @click.option("--trigger", type=click.Choice([each.value for each in Trigger]), default="hand", hidden=True)
 @click.option("--wish", default="", hidden=True)
 @output_option
+@address_options
 def command(**given: Any) -> None:
     """Train a new version of MODEL on fresh labels, and roll it out if it is better.
 
@@ -113,8 +122,13 @@ def command(**given: Any) -> None:
     any other is remembered, and not tried again on the same labels (exit code 3).
 
     With --listen, whenever an alert with the label answer=retrain fires, a rollout asks for it, or it is time.
+
+    In a cluster the answers come from the database that CANARIO_FEEDBACK_URL names, and the version goes as an archive to
+    the folder that CANARIO_ARCHIVES names; the chart's CronJob does just that.
     """
     flags = _Flags(**given)
+    if flags.address.on is PlatformKind.KUBERNETES:
+        _refuse_what_a_cluster_has_not(flags)
     if flags.listen is not None:
         _listen(flags, flags.listen)
         return
@@ -132,35 +146,60 @@ def command(**given: Any) -> None:
 
 def _retrain(flags: _Flags) -> None:
     from canario.cli.following import conclude, until_it_ends
-    from canario.cli.platforms import local_platform
     from canario.cli.progress import working
-    from canario.cli.retraining import conclude_retraining, drawn, local_surroundings, present_maturity
+    from canario.cli.retraining import conclude_retraining, drawn, present_maturity
     from canario.cli.status_view import past_words
     from canario.packaging.rooms import load_room
     from canario.retraining.act import retrain
 
     room = load_room(flags.model)
-    platform = local_platform(room.name)
     request = flags.request(present_maturity(room, flags.maturity))
     with working(f"retraining {room.name}") as tell:
-        around = local_surroundings(room, platform, flags.plan, tell, rolls_out=not flags.no_rollout)
+        platform, around = _surroundings(flags, room, tell, rolls_out=not flags.no_rollout)
         done = retrain(room, request, around, tell)
     past = until_it_ends(platform, done.rollout, flags.output) if flags.wait and done.rollout else None
     print_document(flags.output, done, lambda: drawn(done))
+    if flags.trigger != Trigger.HAND.value and done.outcome in (Outcome.REJECTED, Outcome.REFUSED):
+        say(done.reason)  # nobody waits for an exit code, and a Job that found nothing to do has not failed
+        return
     conclude_retraining(done)
     if past is not None:
         say(past_words(past))
         conclude(platform, past)
     elif done.outcome is Outcome.ROLLED_OUT:
-        say(f"next: `canario watch {room.name}` follows {done.rollout}")
+        say(f"next: `{flags.address.command(f'watch {room.name}')}` follows {done.rollout}")
     else:
-        say(f"next: `canario rollout {room.name}:{done.candidate}` puts it on trial")
+        say(f"next: `{flags.address.command(f'rollout {room.name}:{done.candidate}')}` puts it on trial")
+
+
+def _surroundings(
+    flags: _Flags, room: Room, tell: Callable[[str], None], *, rolls_out: bool
+) -> tuple[Platform, Surroundings]:
+    """Where the model is, and what a retraining there works with."""
+    from canario.cli.platforms import cluster_platform, local_platform
+    from canario.cli.retraining import local_surroundings
+
+    if flags.address.on is PlatformKind.LOCAL:
+        here = local_platform(room.name)
+        return here, local_surroundings(room, here, flags.plan, tell, rolls_out=rolls_out)
+    from canario.platforms.kubernetes.retraining import cluster_surroundings
+
+    there = cluster_platform(flags.address, room.name)
+    return there, cluster_surroundings(there, room, wants_rollout=rolls_out, reason=flags.reason)
+
+
+def _refuse_what_a_cluster_has_not(flags: _Flags) -> None:
+    for option, given, instead in (
+        ("--listen", flags.listen is not None, "the controller takes alerts there: `retraining.enabled` of its chart"),
+        ("--plan", flags.plan is not None, "the plan is the resource's own"),
+    ):
+        if given:
+            raise UsageError(f"{option} is for this machine", at=option, hint=f"leave it out: {instead}")
 
 
 def _rehearse(flags: _Flags) -> None:
-    from canario.cli.platforms import local_platform
     from canario.cli.progress import working
-    from canario.cli.retraining import local_surroundings, present_maturity
+    from canario.cli.retraining import present_maturity
     from canario.errors import Conflict
     from canario.packaging.rooms import load_room
     from canario.retraining.act import rehearse
@@ -168,7 +207,7 @@ def _rehearse(flags: _Flags) -> None:
     room = load_room(flags.model)
     request = flags.request(present_maturity(room, flags.maturity))
     with working(f"retraining {room.name}") as tell:
-        around = local_surroundings(room, local_platform(room.name), flags.plan, tell, rolls_out=True)
+        _, around = _surroundings(flags, room, tell, rolls_out=False)
         found = rehearse(room, request, around, tell)
     if isinstance(found, str):
         raise Conflict(f"nothing was trained: {found}", hint=f"`canario retrain {room.name} --history` shows what was")
@@ -177,10 +216,9 @@ def _rehearse(flags: _Flags) -> None:
 
 
 def _tell_history(flags: _Flags) -> None:
-    from canario.cli.retraining import history_table
-    from canario.retraining.records import FileRetrainings
+    from canario.cli.retraining import history_table, record_of
 
-    record = FileRetrainings(flags.model)
+    record = record_of(flags.model, flags.address)
     past = record.all()
     if past or flags.output == "json":
         is_under_way = record.is_under_way()
@@ -190,7 +228,6 @@ def _tell_history(flags: _Flags) -> None:
 
 
 def _listen(flags: _Flags, port: int) -> None:
-    from canario.errors import UsageError
     from canario.retraining.listening import Listener
 
     if flags.model or flags.history or flags.dry_run or flags.wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from canario.errors import CanarioError, Conflict, UsageError
@@ -10,6 +11,7 @@ from canario.feedback.settings import URL_VARIABLE, feedback_url
 from canario.packaging.archives import export_version
 from canario.packaging.publishing import Draft, publish_draft
 from canario.packaging.rooms import Room
+from canario.platforms.kubernetes.objects import ARCHIVES_FOLDER
 from canario.platforms.kubernetes.platform import KubernetesPlatform
 from canario.platforms.kubernetes.resource import ARCHIVE_SUFFIX
 from canario.retraining.act import Surroundings
@@ -20,10 +22,8 @@ ARCHIVES_VARIABLE = "CANARIO_ARCHIVES"
 ACTOR = "retraining"
 
 
-def cluster_surroundings(
-    platform: KubernetesPlatform, room: Room, *, archives: Path, wants_rollout: bool, reason: str = ""
-) -> Surroundings:
-    """The surroundings of a retraining of the platform's model. Raises UsageError when there is no database, or no volume."""
+def cluster_record(model: str) -> PostgresRetrainings:
+    """The record of a model's retrainings. Raises UsageError when no database is named."""
     url = feedback_url()
     if not url:
         raise UsageError(
@@ -31,6 +31,15 @@ def cluster_surroundings(
             at=URL_VARIABLE,
             hint="set it to the address that the model's `feedbackSecret` holds",
         )
+    return PostgresRetrainings(url, model)
+
+
+def cluster_surroundings(
+    platform: KubernetesPlatform, room: Room, *, wants_rollout: bool, reason: str = ""
+) -> Surroundings:
+    """The surroundings of a retraining of the platform's model. Raises UsageError when there is no database, or no volume."""
+    record = cluster_record(room.name)
+    archives = Path(os.environ.get(ARCHIVES_VARIABLE) or ARCHIVES_FOLDER)
     if wants_rollout and not archives.is_dir():
         raise UsageError(
             "the new version needs a volume from which the model's servers read it",
@@ -40,7 +49,7 @@ def cluster_surroundings(
     shelf = _Shelf(platform, archives, reason)
     return Surroundings(
         history=open_history(room.name, room.card.label),
-        record=PostgresRetrainings(url, room.name),
+        record=record,
         stable=lambda: _stable(platform),
         publish=shelf.publish,
         begin=shelf.begin if wants_rollout else None,
