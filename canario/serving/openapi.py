@@ -12,7 +12,7 @@ from canario.model.card import Card, Column, ColumnKind, Task
 from canario.serving.checks import LARGEST_INTEGER, describe
 from canario.serving.served import ServedVersion
 from canario.serving.tensors import TensorSpec
-from canario.serving.truths import ID_PATTERN, LONGEST_ID_CHARACTERS
+from canario.serving.truths import ID_PATTERN, LONGEST_ID_CHARACTERS, MOST_REFUSALS
 
 Document = dict[str, Any]
 
@@ -69,7 +69,7 @@ def _paths(served: ServedVersion, examples: Mapping[str, Any]) -> Document:
     version = {"/v2/models/{model}/versions/{version}": [("model", served.name.model), ("version", served.name.tag)]}
     paths: Document = {
         "/predict": {"post": _post("Answer one row or many", "Rows", "Predictions", examples["predict"])},
-        "/feedback": {"post": _post("Say what turned out to be true", "Truth", "Received", examples["feedback"])},
+        "/feedback": {"post": _feedback(examples["feedback"])},
         "/v2": {"get": _operation("The server and its extensions", {200: _response("Metadata.", "ServerMetadata")})},
         "/v2/health/live": {"get": live},
         "/v2/health/ready": {"get": ready},
@@ -96,6 +96,16 @@ def _post(summary: str, request: str, response: str, example: tuple[Any, Any], *
         "requestBody": {"required": True, "content": _json(request, example[0])},
         **_operation(summary, {200: _response("The answer.", response, example[1])}, 400, *errors, 413, 415, 500, 503),
     }
+
+
+def _feedback(example: tuple[Any, Any]) -> Document:
+    operation = _post("Say what turned out to be true, of one answer or of many", "Truths", "TruthsReceived", example)
+    operation["requestBody"]["content"]["application/x-ndjson"] = {"schema": _text()}
+    operation["description"] = (
+        "The same truth may be sent any number of times. Of a list, or of lines of JSON, those that fit are kept together"
+        " and the others are told by their line, from 1."
+    )
+    return operation
 
 
 def _operation(summary: str, answers: Mapping[int, Document], *errors: int) -> Document:
@@ -153,7 +163,21 @@ def _schemas(card: Card, served: ServedVersion) -> Document:
         "Truth": _object(
             {"prediction_id": {**_text(), "maxLength": LONGEST_ID_CHARACTERS, "pattern": ID_PATTERN}, "truth": answer}
         ),
+        "Truths": {
+            "oneOf": [
+                _ref("Truth"),
+                {**_list({}), "description": f"At most {limit} such truths; what is none is refused alone."},
+            ]
+        },
         "Received": _object({"prediction_id": _text(), "received": {"enum": ["new", "repeated", "changed"]}}),
+        "ManyReceived": _object(
+            {
+                **{word: _whole(0) for word in ("new", "repeated", "changed", "refused")},
+                "refusals": {**_list(_ref("Refusal")), "description": f"At most {MOST_REFUSALS} of them."},
+            }
+        ),
+        "Refusal": _object({"line": _whole(1), "error": _text(), "at": _text(), "hint": _text()}),
+        "TruthsReceived": {"oneOf": [_ref("Received"), _ref("ManyReceived")]},
         "InferRequest": _infer_request(served.tensors.inputs, [spec.name for spec in served.tensors.outputs]),
         "InferResponse": _object(
             {

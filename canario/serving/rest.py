@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from canario.errors import InputError, Unavailable, UnsupportedMedia
+from canario.model.feedback import Received
 from canario.serving.http import JSON, Request, Response, error_response, json_response
 from canario.serving.infer_json import HEADER_LENGTH, InferRequest
 from canario.serving.metadata import model_metadata, server_metadata
 from canario.serving.metrics import CONTENT_TYPE, REFUSED_TRUTH
 from canario.serving.routing import Route, Routes, Work
 from canario.serving.served import ServedVersion
-from canario.serving.truths import read_truth
+from canario.serving.truths import MOST_REFUSALS, is_list, read_truth, read_truths
 
 OCTETS = b"application/octet-stream"
+LINES = b"application/x-ndjson"
 
 
 class Rest:
@@ -86,7 +89,9 @@ class Rest:
         return Response(200, body, OCTETS, ((HEADER_LENGTH, b"%d" % json_bytes),))
 
     def _feedback(self, request: Request) -> Response:
-        _check_content_type(request, JSON)
+        is_lines = _check_content_type(request, JSON, LINES) == LINES
+        if is_lines or is_list(request.body):
+            return self._many_truths(request, is_lines=is_lines)
         try:
             feedback = read_truth(self._served.card, request.body, time.time())
             received = self._served.truths.add(feedback)
@@ -96,12 +101,28 @@ class Rest:
         self._count_truth(request, received)
         return json_response({"prediction_id": feedback.prediction, "received": received})
 
+    def _many_truths(self, request: Request, *, is_lines: bool) -> Response:
+        """All that fit are kept together, or none when the store is away; the others are told one by one."""
+        most = self._served.limits.most_rows
+        incoming = read_truths(self._served.card, request.body, time.time(), is_lines=is_lines, most=most)
+        received = Counter(self._served.truths.add_many(incoming.feedback) if incoming.feedback else ())
+        for result, number in (*received.items(), (REFUSED_TRUTH, len(incoming.refusals))):
+            for _ in range(number):
+                self._count_truth(request, result)
+        return json_response(
+            {
+                **{str(result): received[result] for result in Received},
+                REFUSED_TRUTH: len(incoming.refusals),
+                "refusals": incoming.refusals[:MOST_REFUSALS],
+            }
+        )
+
     def _count_truth(self, request: Request, result: str) -> None:
         if not request.caller.shadow:
             self._served.metrics.count_truth(result)
 
 
-def _check_content_type(request: Request, *accepted: bytes) -> None:
+def _check_content_type(request: Request, *accepted: bytes) -> bytes:
     sent = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if sent not in accepted:
         words = " or ".join(name.decode() for name in accepted if name)
@@ -110,3 +131,4 @@ def _check_content_type(request: Request, *accepted: bytes) -> None:
             at="headers.Content-Type",
             hint=f"send {words}",
         )
+    return sent

@@ -1,28 +1,34 @@
-"""Late truths, as `POST /feedback` takes them; keeping them is for canario.feedback.store."""
+"""Late truths, as `POST /feedback` takes them, one or many; what fits a label is said in canario.feedback.incoming."""
 
 from __future__ import annotations
 
-import math
-import re
-
 import msgspec
 
-from canario.errors import InputError
-from canario.model.card import Card, Task
+from canario.errors import InputError, TooLarge
+from canario.feedback.incoming import (
+    ID_PATTERN,
+    LONGEST_ID_CHARACTERS,
+    Incoming,
+    SentTruth,
+    checked,
+    read_lines,
+    read_list,
+)
+from canario.model.card import Card
 from canario.model.feedback import Feedback
 from canario.serving.rows import reason_and_place
 
-ID_PATTERN = r"^[A-Za-z0-9_.-]+\.[A-Za-z0-9_.-]{1,64}\.[0-9]{1,9}$"
-LONGEST_ID_CHARACTERS = 200
+__all__ = ["ID_PATTERN", "LONGEST_ID_CHARACTERS", "MOST_REFUSALS", "is_list", "read_truth", "read_truths"]
+
+MOST_REFUSALS = 100
+"""What an answer tells of the truths that were refused; the others are only counted."""
+
+_DECODER = msgspec.json.Decoder(SentTruth)
 
 
-class _Truth(msgspec.Struct, forbid_unknown_fields=True):
-    prediction_id: str
-    truth: str | float
-
-
-_ID = re.compile(ID_PATTERN)
-_DECODER = msgspec.json.Decoder(_Truth)
+def is_list(body: bytes) -> bool:
+    """Whether a JSON body holds many truths."""
+    return body[:64].lstrip()[:1] == b"["
 
 
 def read_truth(card: Card, body: bytes, now_seconds: float) -> Feedback:
@@ -31,24 +37,16 @@ def read_truth(card: Card, body: bytes, now_seconds: float) -> Feedback:
         sent = _DECODER.decode(body)
     except (ValueError, RecursionError) as wrong:
         what, at = reason_and_place(wrong)
-        raise InputError(what, at=at.removeprefix("."), hint='send {"prediction_id": "...", "truth": ...}') from wrong
-    if len(sent.prediction_id) > LONGEST_ID_CHARACTERS or not _ID.fullmatch(sent.prediction_id):
         raise InputError(
-            "this is not a prediction's id",
-            at="prediction_id",
-            hint="send the prediction_id of an answer of POST /predict, such as v2.4f1c.0",
-        )
-    return Feedback(prediction=sent.prediction_id, truth=_checked(card, sent.truth), at_seconds=now_seconds)
+            what, at=at.removeprefix("."), hint='send {"prediction_id": "...", "truth": ...}, or a list of them'
+        ) from wrong
+    return checked(card.label, sent, now_seconds)
 
 
-def _checked(card: Card, truth: str | float) -> str | float:
-    label = card.label
-    if label.task is Task.CLASSIFICATION:
-        if not isinstance(truth, str) or truth not in label.classes:
-            raise InputError(
-                f"{label.name} has no class {str(truth)[:60]!r}", at="truth", hint=f"one of {', '.join(label.classes)}"
-            )
-        return truth
-    if isinstance(truth, str) or not math.isfinite(truth):
-        raise InputError(f"{label.name} is a number", at="truth", hint="send a finite number")
-    return truth
+def read_truths(card: Card, body: bytes, now_seconds: float, *, is_lines: bool, most: int) -> Incoming:
+    """The truths in a JSON list, or in lines. Raises InputError when it is neither, TooLarge when they are too many."""
+    incoming = (read_lines if is_lines else read_list)(card.label, body, now_seconds)
+    found = len(incoming.feedback) + len(incoming.refusals)
+    if found > most:
+        raise TooLarge(f"{found} truths are too many for one request", hint=f"send at most {most} at once")
+    return incoming

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -67,3 +68,37 @@ def test_the_truth_of_a_regression_is_a_number(rent: Server, truth: object, stat
     """A regression's truth is a finite number."""
     with rent.client() as client:
         assert client.post("/feedback", json={"prediction_id": "v1.r.0", "truth": truth}).status_code == status
+
+
+@pytest.mark.parametrize("form", ["list", "lines"])
+def test_many_truths_at_once(shop: Server, form: str) -> None:
+    """A night's labels are one request: those that fit are kept, each other one is told by its line."""
+    truths: list[Any] = [{"prediction_id": f"v1.{form}.{number}", "truth": "yes"} for number in range(3)]
+    truths.insert(1, {"prediction_id": "v1.r.0", "truth": "maybe"})
+    truths.append(truths[0])
+    truths.append(truths[0] | {"truth": "no"})
+    truths.append({"truth": "no"})
+    content: Any = {"json": truths}
+    if form == "lines":
+        lines = "".join(f"{json.dumps(truth)}\n" for truth in truths)
+        content = {"content": lines, "headers": {"content-type": "application/x-ndjson"}}
+    with shop.client() as client:
+        answer = client.post("/feedback", **content)
+        again = client.post("/feedback", **content)
+    assert answer.status_code == 200
+    told = answer.json()
+    refusals = told.pop("refusals")
+    assert told == {"new": 3, "repeated": 1, "changed": 1, "refused": 2}
+    assert [(refusal["line"], refusal["at"]) for refusal in refusals] == [(2, "truth"), (7, "")]
+    assert again.json()["new"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"[", 400), (b"[1, 2", 400), (b"[]", 200), (b"[1]", 200), (b"[" + b"1," * 10_000 + b"1]", 413)],
+)
+def test_a_list_that_is_none_is_refused(shop: Server, body: bytes, status: int) -> None:
+    """What is no list, or too long a one, is refused as a whole, and nothing of it is kept."""
+    with shop.client() as client:
+        answer = client.post("/feedback", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status
