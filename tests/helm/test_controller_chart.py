@@ -73,6 +73,19 @@ def test_the_controller_may_do_what_is_allowed_and_no_more(helm: Helm) -> None:
     assert granted(find(rendered, "Role", "canario-leader")) == as_sets(ALLOWED_TO_LEAD)
 
 
+def test_the_controller_is_told_of_prometheus_only_where_there_is_one(helm: Helm) -> None:
+    """Its address is one value; without it nothing is asked."""
+
+    def arguments(*settings: str) -> list[str]:
+        rendered = helm.render("canario", *settings)
+        (spec,) = pod_specs(rendered).values()
+        return list(spec["containers"][0]["args"])
+
+    url = "http://prometheus.monitoring.svc:9090"
+    assert arguments("--set", f"prometheus.url={url}")[-2:] == ["--prometheus-url", url]
+    assert "--prometheus-url" not in arguments()
+
+
 @pytest.mark.parametrize("settings", [(), ALL_OF_THE_CONTROLLER])
 def test_nothing_but_the_definition_is_cluster_wide(helm: Helm, settings: tuple[str, ...]) -> None:
     """A person without rights over the cluster can install it, once the definition is there."""

@@ -64,3 +64,13 @@ def test_what_uninstalling_removes_is_said_before(helm: Helm) -> None:
     said = notes(helm, "canario", "canario", "--set", "crds.keep=false")
     assert "removes the definition of ModelDeployment too, and with it every model" in said
     assert "ModelDeployment" not in notes(helm, "canario", "canario", "--set", "crds.install=false")
+
+
+def test_a_model_that_scales_says_what_that_needs(helm: Helm) -> None:
+    """Where to look, and what must be there for a figure of Prometheus'; by the CPU nothing must, and a fixed number is not spoken of."""
+    look = "get modeldeployment fraud --output jsonpath='{.status.conditions"
+    measured = notes(helm, "model", "fraud", *MODEL, "--set", "autoscaling.requestsPerSecond=50")
+    by_cpu = notes(helm, "model", "fraud", *MODEL, "--set", "autoscaling.cpuPercent=70")
+    assert (look in measured, look in by_cpu) == (True, True)
+    assert ("needs KEDA" in measured, "needs KEDA" in by_cpu) == (True, False)
+    assert look not in notes(helm, "model", "fraud", *MODEL)
