@@ -38,6 +38,8 @@ from canario.platforms.local.targets import Targets
 from canario.platforms.local.world import World
 from canario.platforms.standing import Standing, standing_families
 from canario.ports.rollout import Journal
+from canario.retraining.records import FileRetrainings
+from canario.retraining.telling import family_of
 from canario.rollout.replay import entry_of
 from canario.rollout.turns import Turn, advance, commands_among, take_requests
 
@@ -79,6 +81,7 @@ class Supervisor:
         whose = {"model": deployment.model}
         self._exporter.add(whose, lambda: standing_families(self._standing))
         self._exporter.add(whose, lambda: label_families(self._world.label_figures))
+        self._exporter.add(whose, lambda: [family_of(FileRetrainings(deployment.model).all())])
         self._ending = threading.Event()
         self._verdict: Verdict | None = None
         self._noted: tuple[object, ...] = ()
