@@ -15,6 +15,10 @@ COLUMN = (*VERSION, "column")
 _SCORE_BINS = (*VERSION, "bin", "answer")
 _ANSWERED_AS_POSITIVE = '{answer="positive"}'
 _ROW_ADDED_TO_EACH_BIN = 0.5
+_NOVEL_AT_REFERENCE = one("canario_column_reference_novel_rows", COLUMN)
+_JUDGED_AT_REFERENCE = one("canario_column_reference_judged_rows", COLUMN)
+_NEARLY_NONE = "1e-9"
+"""In place of 0 rows within a logarithm that is multiplied by 0."""
 
 
 def drift_rules(table: Table) -> Group:
@@ -28,6 +32,10 @@ def drift_rules(table: Table) -> Group:
             Record(
                 name="canario:reference_recall:ratio",
                 query=_share_answered_as_positive("canario_score_reference_positives"),
+            ),
+            Record(
+                name="canario:column_novel_limit:ratio",
+                query=f"{_NOVEL_AT_REFERENCE} / {_JUDGED_AT_REFERENCE} + {table.drift.material_novel_ratio:g}",
             ),
             *(rule for window in windows for rule in _psi("column", COLUMN, window, table)),
             *(rule for window in windows for rule in _psi("score", VERSION, window, table)),
@@ -48,7 +56,11 @@ def _beyond(series: str, limit: str, windows: Sequence[str]) -> str:
 def _input_drift(windows: Sequence[str]) -> AlertRule:
     """One alert a column and detector, whatever the window."""
     psi = _beyond("canario:column_psi", "canario:column_psi_limit", windows)
-    novelty = _beyond("canario:column_novel_ratio", "canario:column_novel_limit", windows)
+    novelty = "\n  or ".join(
+        f"(canario:column_novel_ratio:{window} > canario:column_novel_limit:ratio and\n"
+        f"      canario:column_novel_evidence:{window} > {one('canario_column_novelty_evidence_limit', COLUMN)})"
+        for window in windows
+    )
     return AlertRule(
         alert=Alert.INPUT_DRIFT,
         query=(
@@ -157,23 +169,24 @@ def _psi(what: str, by: Sequence[str], window: str, table: Table) -> list[Record
 
 
 def _novelty(window: str, table: Table) -> list[Record]:
-    """Words that no training row held: their share of the rows, and how far above the reference's chance may lift it."""
-    seen = f"sum by {labels(COLUMN)} (canario:column_rows:{window})"
-    novel, pooled = f"canario:column_novel_rows:{window}", f"canario:column_novel_pooled_ratio:{window}"
-    its_novel = one("canario_column_reference_novel_rows", COLUMN)
-    judged = one("canario_column_reference_judged_rows", COLUMN)
+    """Words that no training row held: their share of the rows, and how strongly it speaks for more of them than before.
+
+    The evidence is that of canario.drift.novelty: exact for one novel row as for thousands.
+    """
+    k, rk, m = f"canario:column_novel_rows:{window}", _NOVEL_AT_REFERENCE, _JUDGED_AT_REFERENCE
+    n = f"sum by {labels(COLUMN)} (canario:column_rows:{window})"
+    ours = f"({n} / ({n} + {m}))"
     return [
-        Record(name=novel, query=counted("canario_column_novel_rows_total", window, COLUMN)),
-        Record(name=f"canario:column_novel_ratio:{window}", query=f"{novel} / ({seen} >= {table.drift.minimum_rows})"),
-        Record(name=pooled, query=f"({novel} + {its_novel} + 0.5) / ({seen} + {judged} + 1)"),
+        Record(name=k, query=counted("canario_column_novel_rows_total", window, COLUMN)),
+        Record(name=f"canario:column_novel_ratio:{window}", query=f"{k} / ({n} >= {table.drift.minimum_rows})"),
         Record(
-            name=f"canario:column_novel_limit:{window}",
+            name=f"canario:column_novel_evidence:{window}",
             query=(
-                f"{its_novel} / {judged} + clamp_min(\n"
-                f"  sqrt({one('canario_column_novelty_quantile', COLUMN)}\n"
-                f"    * {pooled} * (1 - {pooled}) * (1 / ({seen} > 0) + 1 / {judged})),\n"
-                f"  {table.drift.material_novel_ratio:g}\n"
-                f")"
+                f"(\n"
+                f"    {k} * ln(clamp_min({k}, {_NEARLY_NONE}) / (({k} + {rk} > 0) * {ours}))\n"
+                f"  + {rk} * ln(clamp_min({rk}, {_NEARLY_NONE}) / (({k} + {rk} > 0) * (1 - {ours})))\n"
+                f")\n"
+                f"and {k} * {m} > {rk} * {n}"
             ),
         ),
     ]
