@@ -144,13 +144,15 @@ def test_an_estimator_is_adopted(canario: Canario, tmp_path: Path) -> None:
 
 
 def test_serve_answers_until_ctrl_c(trained: Canario) -> None:
-    """`canario serve` answers on the ports that were asked for, and Ctrl-C ends it well."""
-    http_port, grpc_port = free_ports(2)
-    server = trained.start("serve", "fraud:v1", "--http-port", str(http_port), "--grpc-port", str(grpc_port))
+    """`canario serve` answers on the ports that were asked for, operators on one of their own, and Ctrl-C ends it well."""
+    http_port, grpc_port, operator_port = free_ports(3)
+    ports = {"--http-port": http_port, "--grpc-port": grpc_port, "--operator-port": operator_port}
+    server = trained.start("serve", "fraud:v1", *(word for pair in ports.items() for word in map(str, pair)))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{http_port}", trust_env=False) as client:
             eventually_ready(client)
             assert "fraud" in client.get("/").text
+            assert "canario_rows_total" in client.get(f"http://127.0.0.1:{operator_port}/metrics").text
         server.send_signal(signal.SIGINT)
         stdout, stderr = server.communicate(timeout=30)
     finally:
