@@ -20,7 +20,7 @@ SECTIONS = {
     "Versions": ("train", "adopt", "list", "show", "build", "export", "import"),
     "Serving": ("serve",),
     "Rollouts": ("up", "rollout", "status", "watch", "promote", "pause", "resume", "abort", "rollback", "down"),
-    "Quality": ("retrain",),
+    "Quality": ("feedback", "report", "retrain"),
     "Records": ("history", "explain", "replay"),
     "Editors": ("schema",),
 }
@@ -48,6 +48,7 @@ NOTES = {
         ("CANARIO_HOME", "the folder of what runs and what was predicted"),
         ("CANARIO_ROOMS", "the folder of the model rooms, ./bentos otherwise"),
         ("BENTOML_HOME", "the folder of versions and Bentos"),
+        ("CANARIO_FEEDBACK_URL", "the PostgreSQL database of feedback, files in CANARIO_HOME otherwise"),
         ("KUBECONFIG", "the clusters that --on kubernetes reaches, ~/.kube/config otherwise"),
         ("CANARIO_ON", "what --on says when it is left out; also CANARIO_CONTEXT and CANARIO_NAMESPACE"),
         ("CANARIO_DEBUG=1", "print tracebacks"),

@@ -15,6 +15,9 @@ from canario.ports.feedback import FeedbackHistory, LabelCounter, Truths
 class History(LabelCounter, FeedbackHistory, Protocol):
     """Everything that can be asked about one model's answers and truths."""
 
+    def catch_up(self) -> None:
+        """Join everything that is there now, however long that takes. Raises EvidenceLost."""
+
 
 def open_history(model: str, label: Label, space: str | None = None) -> History:
     """The history of a model; opened with the first question. Raises UsageError for a setting that cannot be.

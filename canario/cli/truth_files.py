@@ -1,0 +1,90 @@
+"""Files of late truths as people have them: CSV with a header, lines of JSON, one JSON list; what is kept of them is not said here."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import msgspec
+
+from canario.errors import InputError, UsageError
+from canario.feedback.incoming import SentTruth
+
+Member = tuple[int, bytes | SentTruth | InputError]
+"""A line's number, from 1, and what stands there."""
+COLUMNS = ("prediction_id", "truth")
+_EXAMPLE = "prediction_id,truth"
+
+
+def members(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
+    """The truths of a file, read as it is used. Raises UsageError when it is none of the three forms.
+
+    `truths_are_numbers`: what stands in a CSV is read as numbers, for a regression; JSON says for itself what it holds.
+    """
+    buffered = io.BufferedReader(stream) if not hasattr(stream, "peek") else stream  # type: ignore[type-var]
+    first = buffered.peek(1)[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if first == b"{":
+        return _lines(buffered)
+    if first == b"[":
+        return _list(buffered)
+    return _table(buffered, truths_are_numbers=truths_are_numbers)
+
+
+def _lines(stream: BinaryIO) -> Iterator[Member]:
+    return ((number, line.strip()) for number, line in enumerate(stream, 1) if line.strip())
+
+
+def _list(stream: BinaryIO) -> Iterator[Member]:
+    try:
+        found = msgspec.json.decode(stream.read())
+    except (ValueError, RecursionError) as wrong:
+        raise UsageError(
+            f"this is no JSON list: {wrong}", at="FILE", hint="lines of JSON may be broken one by one"
+        ) from wrong
+    return ((number, msgspec.json.encode(member)) for number, member in enumerate(found, 1))
+
+
+def _table(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="", errors="surrogateescape")
+    reader = csv.DictReader(text)
+    try:
+        headings = reader.fieldnames or ()
+    except csv.Error as wrong:
+        raise UsageError(f"this is no CSV: {wrong}", at="FILE", hint=f"its first line is {_EXAMPLE}") from wrong
+    missing = [name for name in COLUMNS if name not in headings]
+    if missing:
+        raise UsageError(
+            f"the file has no column {missing[0]}",
+            at="FILE",
+            hint=f"the first line of a CSV names its columns, such as {_EXAMPLE}; lines of JSON and a JSON list are read too",
+        )
+    return _rows(text, reader, truths_are_numbers=truths_are_numbers)
+
+
+def _rows(text: io.TextIOWrapper, reader: csv.DictReader[str], *, truths_are_numbers: bool) -> Iterator[Member]:
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            text.detach()  # whoever opened the file closes it
+            return
+        except csv.Error as wrong:
+            yield reader.line_num, InputError(f"this is no line of a CSV: {wrong}")
+            continue
+        yield reader.line_num, _truth(row, truths_are_numbers=truths_are_numbers)
+
+
+def _truth(row: dict[str, str | None], *, truths_are_numbers: bool) -> SentTruth | InputError:
+    prediction, truth = row["prediction_id"], row["truth"]
+    if not prediction or not truth:
+        empty = "truth" if prediction else "prediction_id"
+        return InputError(f"there is no {empty}", at=empty, hint="leave out the lines whose truth is not known yet")
+    try:
+        (prediction + truth).encode()
+        return SentTruth(prediction.strip(), float(truth) if truths_are_numbers else truth.strip())
+    except UnicodeEncodeError:
+        return InputError("this is not UTF-8", hint="save the file as UTF-8")
+    except ValueError:
+        return InputError(f"{truth[:60]!r} is no number", at="truth", hint="write it with a point, such as 1234.5")
