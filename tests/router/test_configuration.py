@@ -32,11 +32,12 @@ PERCENT = st.integers(0, 10_000).map(lambda shares: shares / 100)
 def plans(draw: st.DrawFn) -> RouterPlan:
     """Any plan: no candidate, versions without servers, versions that only headers reach, a candidate that is stable."""
     versions = draw(st.lists(VERSIONS, min_size=1, max_size=4, unique=True))
+    port, admin_port, operator_port = draw(st.lists(PORTS, min_size=3, max_size=3, unique=True))
     return RouterPlan(
         model=draw(st.sampled_from(["fraud", "loan", "a-b_c"])),
-        port=draw(PORTS),
-        admin_port=draw(PORTS),
-        operator_port=draw(st.just(0) | PORTS),
+        port=port,
+        admin_port=admin_port,
+        operator_port=draw(st.sampled_from([0, operator_port])),
         split=Split(
             stable=draw(st.sampled_from(versions)),
             candidate=draw(st.sampled_from(["", *versions, "not-here"])),
