@@ -23,6 +23,11 @@ ALLOWED: dict[tuple[str, str], list[str]] = {
     ("events.k8s.io", "events"): ["create"],
 }
 """All that the controller may do where it rolls out models."""
+ALLOWED_TO_RETRAIN: dict[tuple[str, str], list[str]] = {
+    ("batch", "cronjobs"): ["get"],
+    ("batch", "jobs"): ["list", "create"],
+}
+"""All that it may do there besides, where retrainings are on."""
 ALLOWED_TO_LEAD: dict[tuple[str, str], list[str]] = {("coordination.k8s.io", "leases"): ["get", "create", "update"]}
 """All that it may do besides, in its own namespace."""
 
@@ -157,7 +162,9 @@ def test_prometheus_finds_it_when_asked(helm: Helm) -> None:
     service = find(rendered, "Service", "canario-metrics")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert service["spec"]["ports"][0]["name"] == monitor["spec"]["endpoints"][0]["port"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert service["spec"]["ports"][0]["name"] == endpoint["port"]
+    assert endpoint["honorLabels"], "its series name the namespaces of the models"
 
 
 def test_only_metrics_can_be_reached_when_fenced(helm: Helm) -> None:
@@ -169,3 +176,31 @@ def test_only_metrics_can_be_reached_when_fenced(helm: Helm) -> None:
     (rule,) = find(rendered, "NetworkPolicy", "canario")["spec"]["ingress"]
     assert rule["ports"] == [{"port": "metrics"}]
     assert rule["from"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == "monitoring"
+
+
+def test_retraining_gives_the_right_to_make_jobs_and_a_door_for_alerts(helm: Helm) -> None:
+    """With `retraining.enabled`, and only then, the controller may make Jobs, and Alertmanager finds it by a Service."""
+    rendered = controller(helm, "--set", "retraining.enabled=true")
+    assert granted(find(rendered, "Role", "canario-models")) == as_sets(ALLOWED | ALLOWED_TO_RETRAIN)
+    (port,) = find(rendered, "Service", "canario-alerts")["spec"]["ports"]
+    (container,) = pod_specs(rendered)["canario"]["containers"]
+    assert {"name": port["targetPort"], "containerPort": port["port"]} in container["ports"]
+    assert arguments_of(rendered)["--alerts-port"] == str(port["port"])
+
+
+def test_alerts_are_taken_from_whom_the_fence_lets_in(helm: Helm) -> None:
+    """Alertmanager and Prometheus are let in each on its own port."""
+    peers = '[{"podSelector":{"matchLabels":{"app":"alertmanager"}}}]'
+    settings = ("--set", "networkPolicy.enabled=true,retraining.enabled=true")
+    rendered = controller(helm, *settings, "--set-json", f"networkPolicy.alertmanager={peers}")
+    alerts, scrapes = find(rendered, "NetworkPolicy", "canario")["spec"]["ingress"]
+    assert alerts["ports"] == [{"port": "alerts"}]
+    assert alerts["from"][0]["podSelector"]["matchLabels"] == {"app": "alertmanager"}
+    assert scrapes["ports"] == [{"port": "metrics"}]
+
+
+def test_the_database_s_address_stays_in_its_secret(helm: Helm) -> None:
+    """The controller gets it from the Secret that the values name, and has no right to read Secrets."""
+    (container,) = pod_specs(controller(helm, "--set", "feedback.secret=labels"))["canario"]["containers"]
+    (given,) = [each for each in container["env"] if each["name"] == "CANARIO_FEEDBACK_URL"]
+    assert given["valueFrom"] == {"secretKeyRef": {"name": "labels", "key": "url"}}

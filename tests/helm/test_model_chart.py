@@ -134,9 +134,15 @@ def test_the_smoke_test_predicts_through_the_service_and_leaves_nothing(helm: He
 
 
 def test_each_component_has_a_pod_monitor_when_asked(helm: Helm) -> None:
-    """Prometheus reads routers and servers at their operator's port, with model and version as labels."""
+    """Prometheus reads routers and servers at their operator's port, with model, version and part as labels, and no idle statistics."""
     rendered = helm.render("model", *ALL_OF_THE_MODEL)
     for component in ("router", "server"):
         monitor = find(rendered, "PodMonitor", f"fraud-{component}")["spec"]
         assert monitor["selector"]["matchLabels"]["canario.dev/component"] == component
-        assert monitor["podMetricsEndpoints"][0]["port"] == "operator"
+        (endpoint,) = monitor["podMetricsEndpoints"]
+        assert (endpoint["port"], endpoint["honorLabels"]) == ("operator", True)
+        told = {each["targetLabel"]: each.get("replacement") for each in endpoint["relabelings"]}
+        assert told == {"part": component, "model": None}
+    assert endpoint.get("params") is None
+    router = find(rendered, "PodMonitor", "fraud-router")["spec"]["podMetricsEndpoints"][0]
+    assert router["params"] == {"usedonly": ["yes"]}
