@@ -96,7 +96,7 @@ class Deployment:
     retraining: RetrainingWish | None = None
     """The last retraining that a rollout asked for, whether it has been taken or not."""
     prometheus_url: str = ""
-    """Local: where query gates are asked; empty: nowhere, or as the supervisor's environment says."""
+    """Local: where query gates are asked; empty: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,14 @@ class TakeDown:
     """Drain and stop everything."""
 
 
-Request = StartRollout | Wish | TakeDown
+@dataclass(frozen=True, slots=True)
+class UsePrometheus:
+    """Ask query gates at this address from now on."""
+
+    url: str
+
+
+Request = StartRollout | Wish | TakeDown | UsePrometheus
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from canario.errors import PlanError
 from canario.model.deployment import Deployment, PastRollout, RetrainingWish, Rollout
 from canario.model.evidence import Command, Evidence
 from canario.model.orders import AskForRetraining, Conclude, Order, SetSplit, StartVersion, StopVersion
-from canario.model.requests import Numbered, StartRollout, TakeDown, Wish
+from canario.model.requests import Numbered, StartRollout, TakeDown, UsePrometheus, Wish
 from canario.model.rollout import Phase
 from canario.model.split import Split
 from canario.rollout.decide import Decision, begin, decide
@@ -41,6 +41,8 @@ def take_requests(deployment: Deployment, requests: Sequence[Numbered], now_seco
             deployment, answer = _begin(deployment, request, now_seconds)
         elif isinstance(request, TakeDown):
             deployment = taken_down(deployment, now_seconds)
+        elif isinstance(request, UsePrometheus):
+            deployment = replace(deployment, prometheus_url=request.url)
         deployment = _answered(deployment, numbered.number, answer)
     return deployment
 

@@ -16,9 +16,17 @@ from canario.model.address import Address, PlatformKind
 @version_argument
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Where clients connect.")
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="Servers a version.")
+@click.option(
+    "--prometheus",
+    metavar="URL",
+    default="",
+    envvar="CANARIO_PROMETHEUS_URL",
+    show_envvar=True,
+    help="The Prometheus that query gates ask, such as http://127.0.0.1:9090; kept until another is named.",
+)
 @output_option
 @address_options
-def command(*, version: str, port: int, processes: int, output: Output, address: Address) -> None:
+def command(*, version: str, port: int, processes: int, prometheus: str, output: Output, address: Address) -> None:
     """Bring a model up behind a router.
 
     A MODEL comes up with the version that was stable last, or else its newest; a VERSION with that one. What is up
@@ -37,7 +45,9 @@ def command(*, version: str, port: int, processes: int, output: Output, address:
 
     named = find_version(version) if tag else None
     with working(f"bringing {version} up") as tell:
-        started = LocalPlatform(model).up(named, port=port, processes=processes, progress=tell)
+        started = LocalPlatform(model).up(
+            named, port=port, processes=processes, prometheus_url=prometheus, progress=tell
+        )
     print_document(output, started, lambda: f"{model}:{started.version} answers on {started.url} (REST and gRPC)")
     say(
         f"next: {started.url}/ is its form, `canario status {model}` shows it, `canario rollout {model}:TAG` replaces it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,13 @@ from pathlib import Path
 import msgspec
 
 from canario.adapters.versions import StoredVersion, find_version
-from canario.errors import Conflict, IntegrityError, NotFound, Unavailable
+from canario.errors import Conflict, IntegrityError, NotFound, PlanError, Unavailable
 from canario.model.address import Address
 from canario.model.deployment import Deployment, Status
 from canario.model.evidence import CommandKind
 from canario.model.journal import JournalEntry
-from canario.model.requests import Request, StartRollout, TakeDown, Wish
-from canario.model.rollout import RolloutSpec
+from canario.model.requests import Request, StartRollout, TakeDown, UsePrometheus, Wish
+from canario.model.rollout import GateKind, RolloutSpec
 from canario.model.split import Split
 from canario.platforms.local.ending import stop, stop_everything
 from canario.platforms.local.envoy import drain
@@ -37,7 +38,7 @@ from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.starting import served_version
 from canario.platforms.local.status import status_of, what_is_missing
 from canario.platforms.local.targets import Targets
-from canario.rollout.plan import lint, undo
+from canario.rollout.plan import lint, lint_for, undo
 from canario.rollout.turns import stable_before, taken_down
 
 Progress = Callable[[str], None]
@@ -47,6 +48,8 @@ READY_SECONDS = 120.0
 TAKEN_SECONDS = 10.0
 """The longest that a request waits to be taken; a supervisor takes one within a tenth of a second."""
 DOWN_SECONDS = 60.0
+PROMETHEUS_VARIABLE = "CANARIO_PROMETHEUS_URL"
+"""Where query gates are asked when nobody says it."""
 
 _POLL_SECONDS = 0.05
 
@@ -79,18 +82,21 @@ class LocalPlatform:
         *,
         port: int = 8080,
         processes: int = 2,
+        prometheus_url: str = "",
         progress: Progress = _silent,
         wait_seconds: float = READY_SECONDS,
     ) -> Started:
         """Have the model answered at `port` by `processes` servers; returns once they are all ready.
 
         None means the version that was stable last, or else the newest. What is up already stays as it is; after a killed
-        supervisor, or a restart of the machine, everything goes on from where it was, a rollout included.
+        supervisor, or a restart of the machine, everything goes on from where it was, a rollout included. `prometheus_url` is
+        where query gates are asked; empty means as the environment says, or as before.
         Raises Conflict when another version is up or the port is taken, Unavailable when it does not become ready.
         """
+        prometheus_url = prometheus_url or os.environ.get(PROMETHEUS_VARIABLE, "")
         deployment = self._files.deployment()
         if deployment is None or not deployment.is_up:
-            self._begin(self._first_version(version, deployment), port, processes, progress)
+            self._begin(self._first_version(version, deployment), port, processes, prometheus_url, progress)
             try:
                 return self._run(progress, wait_seconds)
             except BaseException:
@@ -104,12 +110,22 @@ class LocalPlatform:
             )
         if not is_held(self._files.folder) and not find_processes(self._files.folder):
             self._refuse_a_taken_port(deployment.port)
-        return self._run(progress, wait_seconds)
+        started = self._run(progress, wait_seconds)
+        if prometheus_url not in ("", deployment.prometheus_url):
+            self._ask(UsePrometheus(prometheus_url))
+        return started
 
     def start_rollout(self, spec: RolloutSpec, candidate: StoredVersion, progress: Progress = _silent) -> str:
         """Begin a rollout; its name. Raises PlanError for a plan that cannot be honoured, Conflict when it may not begin."""
         lint(spec)
+        lint_for(spec, candidate.card().label)
         deployment = self._running()
+        if any(gate.kind is GateKind.QUERY for gate in spec.gates) and not deployment.prometheus_url:
+            raise PlanError(
+                "the plan has a query, and nobody has named the Prometheus that answers it",
+                at="gates",
+                hint=f"`canario up {self.model} --prometheus URL` names one, also of a model that is up",
+            )
         name = candidate.record.name
         if name.model != self.model:
             raise Conflict(f"{name} is not a version of {self.model}")
@@ -194,7 +210,9 @@ class LocalPlatform:
             raise Conflict(f"{version.record.name} is not a version of {self.model}")
         return version
 
-    def _begin(self, version: StoredVersion, port: int, processes: int, progress: Progress) -> None:
+    def _begin(
+        self, version: StoredVersion, port: int, processes: int, prometheus_url: str, progress: Progress
+    ) -> None:
         """Write down what shall run, once nothing speaks against it."""
         self.down(progress)  # strays of a platform that was not taken down well
         self._refuse_a_taken_port(port)
@@ -214,6 +232,7 @@ class LocalPlatform:
                 split=Split(stable=served.version),
                 wanted=(served.version,),
                 served={served.version: served},
+                prometheus_url=prometheus_url,
             )
             if before is not None:
                 deployment = replace(
@@ -222,6 +241,8 @@ class LocalPlatform:
                     past=before.past,
                     next_rollout=before.next_rollout,
                     last_request=self._files.requests.drop_waiting(before.last_request),
+                    retraining=before.retraining,
+                    prometheus_url=prometheus_url or before.prometheus_url,
                 )
             self._files.keep(deployment)
 

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from canario.adapters.files import write_atomically
-from canario.model.requests import Numbered, Request, StartRollout, TakeDown, Wish
+from canario.model.requests import Numbered, Request, StartRollout, TakeDown, UsePrometheus, Wish
 
-_KINDS: dict[str, type[Request]] = {kind.__name__: kind for kind in (StartRollout, Wish, TakeDown)}
+_KINDS: dict[str, type[Request]] = {kind.__name__: kind for kind in (StartRollout, Wish, TakeDown, UsePrometheus)}
 
 
 class RequestFolder:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from canario.adapters.measuring import Measuring
 from canario.adapters.versions import read_version
 from canario.model.deployment import Deployment, ServedVersion, ServerStatus
 from canario.model.evidence import Command, Evidence
@@ -17,8 +18,10 @@ from canario.platforms.local.labels import LabelWatch
 from canario.platforms.local.mishaps import Mishaps
 from canario.platforms.local.processes import LocalProcess
 from canario.platforms.local.records import PlatformFiles
+from canario.platforms.local.retraining import RetrainingWishes
 from canario.platforms.local.servers import LocalServers
 from canario.ports.rollout import Readiness, Traffic, Workloads
+from canario.rollout.queries import queries
 
 IDLE_LOOK_SECONDS = 1.0
 """How often the router is read while no rollout needs it."""
@@ -33,6 +36,8 @@ class World:
         self._router = LocalRouter(files, deployment, self._backends)
         label = read_version(Path(deployment.served[deployment.stable].folder)).card().label
         self._labels = LabelWatch(deployment.model, label)
+        self._measuring = _measuring(deployment)
+        self._wishes = RetrainingWishes(deployment.model)
         self._evidence = Evidence()
         self._looked_at = 0.0
         self._mishaps = mishaps
@@ -51,12 +56,19 @@ class World:
         self._mishaps.attempt("labels", lambda: self._labels.tick(now, pair), None)
         if rollout is not None or now - self._looked_at >= IDLE_LOOK_SECONDS:
             self._looked_at = now
-            self._evidence = self._look_at(self._router, self._servers, self._servers.running(), commands)
+            evidence = self._look_at(self._router, self._servers, self._servers.running(), commands)
+            asked = queries(rollout.spec, rollout.state, deployment.model) if rollout else {}
+            self._measuring.tick(now, asked)
+            self._evidence = self._measuring.add_to(evidence, now)
         return self._evidence
 
     def follow(self, deployment: Deployment) -> None:
         """Move the world one step towards what the deployment wants; returns at once, and is called again and again."""
+        if deployment.prometheus_url != self._deployment.prometheus_url:
+            self._measuring.close()
+            self._measuring = _measuring(deployment)
         self._deployment = deployment
+        self._mishaps.attempt("retraining", lambda: self._wishes.leave(deployment.retraining), None)
         _have_servers(self._servers, deployment.wanted)
         self._mishaps.attempt("servers", self._servers.tick, None)
         # The router is told first whom it may ask, and only then started: it never runs without a plan.
@@ -67,6 +79,7 @@ class World:
         """Stop looking; everything goes on as it is."""
         self._servers.close()
         self._labels.close()
+        self._measuring.close()
 
     @property
     def router_pid(self) -> int | None:
@@ -113,6 +126,7 @@ class World:
             ready=servers.ready(),
             running=running,
             failures=servers.failures(),
+            replicas=dict.fromkeys(self._deployment.wanted, self._deployment.processes),
             commands=commands,
         )
 
@@ -124,6 +138,10 @@ class World:
 
     def _active_requests(self, endpoint: Endpoint) -> int:
         return self._router.active_requests(endpoint)
+
+
+def _measuring(deployment: Deployment) -> Measuring:
+    return Measuring(deployment.prometheus_url, f"`canario up {deployment.model} --prometheus URL` does it")
 
 
 def _have_servers(workloads: Workloads, wanted: Iterable[str]) -> None:
