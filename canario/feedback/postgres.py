@@ -158,11 +158,13 @@ class PostgresDatabase:
 def _have_schema(connection: Connection) -> None:
     """Make the tables if they are missing; processes that start together take turns."""
     if _present_number(connection) is None:
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
-            if _present_number(connection) is None:
+        # A lock of the session, not of the transaction: within one a name that was missing before stays missing.
+        connection.execute("SELECT pg_advisory_lock(%s)", (_SCHEMA_LOCK,))
+        if _present_number(connection) is None:
+            with connection.transaction():
                 connection.execute(SCHEMA)
                 connection.execute("INSERT INTO canario.schema_number VALUES (%s)", (SCHEMA_NUMBER,))
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_SCHEMA_LOCK,))
     found = _present_number(connection)
     if found != SCHEMA_NUMBER:
         raise IntegrityError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 START_SECONDS = 30.0
@@ -74,14 +76,16 @@ class PostgresServer:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """Kill -9 of the server; its children notice by themselves."""
+        """Kill -9 of the server and all its children."""
         assert self._process is not None
+        children = psutil.Process(self._process.pid).children(recursive=True)
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        # The children hold the shared memory until they notice that their parent is gone.
-        time.sleep(0.1)
-        lock = self.folder / "data" / "postmaster.pid"
-        lock.unlink(missing_ok=True)
+        # They hold the shared memory, and no other server may start while they do.
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=START_SECONDS)
 
     def stop(self) -> None:
         """End it and remove its folder."""
