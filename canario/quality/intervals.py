@@ -26,7 +26,8 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
     scale = 1 + Z_95**2 / rows
     middle = (share + Z_95**2 / (2 * rows)) / scale
     reach = Z_95 / scale * sqrt(share * (1 - share) / rows + Z_95**2 / (4 * rows**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # Rounding must not put the share itself outside.
+    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))
 
 
 def mean_interval(total: float, squares: float, rows: int) -> tuple[float, float]:
