@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from canario.errors import CanarioError, Unavailable
 from canario.feedback.postgres import Connection, PostgresDatabase, word_and_number
 from canario.feedback.postgres_sums import add_sums
@@ -41,14 +43,17 @@ _log = logging.getLogger(__name__)
 class LogShipper:
     """Ships one folder. `start` begins the thread; without it `ship` may be called by hand."""
 
-    def __init__(self, url: str, model: str, label: Label, folder: Path, place: str = "") -> None:
+    def __init__(self, url: str, model: str, label: Label, folder: Path, place: str = "", *, version: str = "") -> None:
         """`place` tells this folder from those of other machines and pods; empty means the host's name.
+
+        `version` is what a platform calls the version that answers; empty means its own name, as the log has it.
 
         Raises UsageError for an address or setting that cannot be.
         """
         self._database = PostgresDatabase(url)
         self._model, self._label, self._folder = model, label, folder
         self._place = place or socket.gethostname()
+        self._version = version
         self._cohort_seconds = feedback_settings().cohort_seconds
         self._read: dict[str, int] = {}
         """How far each file is known to be shipped: what the database said last."""
@@ -141,7 +146,12 @@ class LogShipper:
         reading = read_answers(self._folder / name, offset, LONGEST_READ_BYTES)
         if reading.offset == offset:
             return offset
-        add_answers(connection, self._model, self._label, self._cohort_seconds, reading.answers)
+        answers = [
+            msgspec.structs.replace(line, version=self._version or line.version)
+            for line in reading.answers
+            if not line.shadow  # copies stay where they are: nobody can label them
+        ]
+        add_answers(connection, self._model, Sums(self._label, self._cohort_seconds), answers)
         connection.execute(
             "UPDATE files SET read_bytes = %s, shipped_at_seconds = %s WHERE model = %s AND place = %s AND name = %s",
             (reading.offset, time.time(), *key),
@@ -155,11 +165,9 @@ class LogShipper:
         return reading.offset
 
 
-def add_answers(
-    connection: Connection, model: str, label: Label, cohort_seconds: float, lines: Sequence[Answered]
-) -> None:
-    """Keep users' answers, each once; copies stay where they are: nobody can label them."""
-    rows = sorted((line for line in lines if not line.shadow), key=lambda line: line.prediction)
+def add_answers(connection: Connection, model: str, sums: Sums, answers: Sequence[Answered]) -> None:
+    """Keep users' answers, each once, and add those that were not there yet to the sums."""
+    rows = sorted(answers, key=lambda line: line.prediction)
     words, numbers = [], []
     for line in rows:
         word, number = word_and_number(line.label)
@@ -182,7 +190,6 @@ def add_answers(
             [bytes(line.values).decode() for line in rows],
         ),
     ).fetchall()
-    sums = Sums(label, cohort_seconds)
     for version, at_seconds in added:
         sums.answered(version, at_seconds)
     add_sums(connection, model, sums)

@@ -160,24 +160,7 @@ def _schemas(card: Card, served: ServedVersion) -> Document:
             ],
         },
         "Predictions": _object({"model": _text(), "version": _text(), "predictions": _list(prediction)}),
-        "Truth": _object(
-            {"prediction_id": {**_text(), "maxLength": LONGEST_ID_CHARACTERS, "pattern": ID_PATTERN}, "truth": answer}
-        ),
-        "Truths": {
-            "oneOf": [
-                _ref("Truth"),
-                {**_list({}), "description": f"At most {limit} such truths; what is none is refused alone."},
-            ]
-        },
-        "Received": _object({"prediction_id": _text(), "received": {"enum": ["new", "repeated", "changed"]}}),
-        "ManyReceived": _object(
-            {
-                **{word: _whole(0) for word in ("new", "repeated", "changed", "refused")},
-                "refusals": {**_list(_ref("Refusal")), "description": f"At most {MOST_REFUSALS} of them."},
-            }
-        ),
-        "Refusal": _object({"line": _whole(1), "error": _text(), "at": _text(), "hint": _text()}),
-        "TruthsReceived": {"oneOf": [_ref("Received"), _ref("ManyReceived")]},
+        **_feedback_schemas(answer, limit),
         "InferRequest": _infer_request(served.tensors.inputs, [spec.name for spec in served.tensors.outputs]),
         "InferResponse": _object(
             {
@@ -204,6 +187,29 @@ def _schemas(card: Card, served: ServedVersion) -> Document:
         "Ready": _object({"ready": {"const": True}}),
         "Anything": {"type": "object"},
         "Error": _object({"error": _text(), "at": _text(), "hint": _text()}),
+    }
+
+
+def _feedback_schemas(answer: Document, limit: int) -> Document:
+    return {
+        "Truth": _object(
+            {"prediction_id": {**_text(), "maxLength": LONGEST_ID_CHARACTERS, "pattern": ID_PATTERN}, "truth": answer}
+        ),
+        "Truths": {
+            "oneOf": [
+                _ref("Truth"),
+                {**_list({}), "description": f"At most {limit} such truths; what is none is refused alone."},
+            ]
+        },
+        "Received": _object({"prediction_id": _text(), "received": {"enum": ["new", "repeated", "changed"]}}),
+        "ManyReceived": _object(
+            {
+                **{word: _whole(0) for word in ("new", "repeated", "changed", "refused")},
+                "refusals": {**_list(_ref("Refusal")), "description": f"At most {MOST_REFUSALS} of them."},
+            }
+        ),
+        "Refusal": _object({"line": _whole(1), "error": _text(), "at": _text(), "hint": _text()}),
+        "TruthsReceived": {"oneOf": [_ref("Received"), _ref("ManyReceived")]},
     }
 
 

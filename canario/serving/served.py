@@ -21,7 +21,7 @@ from canario.kernel.load import load_kernel
 from canario.model.reference import Reference
 from canario.serving.answering import Answering
 from canario.serving.limits import Limits
-from canario.serving.metrics import Metrics
+from canario.serving.metrics import Metrics, names_of
 from canario.serving.rows import RowsCodec
 from canario.serving.tensors import TensorsCodec
 
@@ -52,7 +52,7 @@ class ServedVersion:
         self.rows = RowsCodec(self.card, limits)
         self.tensors = TensorsCodec(self.card, limits)
         self.metrics = Metrics(self.record, self.card, _reference(folder))
-        self.truths = open_truths(self.name.model)
+        self.truths = open_truths(names_of(self.record)["model"])
         self.answering = Answering(self.name, self.card, load_kernel(version), self.metrics)
         self.turns = Turns(limits.most_waiting, self.metrics.set_waiting)
         self.is_draining = False
@@ -66,8 +66,10 @@ class ServedVersion:
         if url:
             from canario.feedback.shipping import LogShipper
 
-            name, folder = kept_name(self.name.model), predictions_folder(self.name.model)
-            self._shipper = LogShipper(url, name, self.card.label, folder)
+            names, folder = names_of(self.record), predictions_folder(self.name.model)
+            self._shipper = LogShipper(
+                url, kept_name(names["model"]), self.card.label, folder, version=names["version"]
+            )
             self._shipper.start()
 
     def close(self) -> None:

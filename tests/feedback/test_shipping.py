@@ -264,3 +264,13 @@ def test_models_of_one_name_in_two_namespaces_keep_apart(
     elsewhere = open_history("fraud", OUTCOME)
     assert elsewhere.unmatched().truths == 1
     elsewhere.close()
+
+
+def test_answers_go_under_the_names_that_a_platform_uses(keeper: Keeper, predicted: MakePrediction) -> None:
+    """A resource may call a version otherwise than its maker did; its gates find the labels under its own name."""
+    answer = predicted("fraud", version="v2")
+    keeper.log.append([answer])
+    LogShipper(keeper.url, "fraud", OUTCOME, predictions_folder("fraud"), "a-pod", version="v2-7").close()
+    keeper.tell(answer, "clean")
+    assert keeper.counts() == {"v2-7": (1, 1, 0, 0)}
+    assert [each.version for each in keeper.history.labelled(0.0, 10.0)] == ["v2-7"]
