@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from canario.adapters.kubernetes_api import (
     Object,
     Resource,
 )
+from canario.adapters.measuring import Measuring
 from canario.errors import CanarioError, ClusterRefused, RouterError
 from canario.model.deployment import Deployment
 from canario.model.evidence import Evidence
@@ -41,6 +43,7 @@ from canario.platforms.kubernetes.pods import failures, messages, ready_servers,
 from canario.platforms.kubernetes.scaling import condition_of, replicas_for, scaling_of
 from canario.platforms.kubernetes.shadows import Shadows
 from canario.platforms.kubernetes.status import Problem
+from canario.rollout.queries import queries
 from canario.router.evidence import RouterTallies
 
 
@@ -65,6 +68,7 @@ class World:
         self._fleet = Fleet(api, namespace, model)
         self._shadows = Shadows(namespace, model)
         self.labels = ClusterLabels(namespace, model)
+        self._measuring = Measuring(prometheus_url, "`prometheus.url` of the controller's chart does it")
         self._applied: dict[tuple[str, str], tuple[object, object]] = {}
         self.is_settled = False
         """Whether nothing is left to do until something changes."""
@@ -97,7 +101,11 @@ class World:
             ready={version: number for version, number in ready.items() if number},
             running=tuple(sorted(_versions_of(seen))),
             failures=failures(pods),
+            replicas=_replicas_of(seen),
         )
+        now = time.monotonic()
+        self._measuring.tick(now, queries(rollout.spec, rollout.state, self._model, self._namespace) if rollout else {})
+        evidence = self._measuring.add_to(evidence, now)
         told = messages(pods, [each for each in seen.deployments if is_component(each, SERVER)])
         return Look(evidence, fleet.tallies, fleet, sum(router.is_ready for router in found), told)
 
@@ -138,6 +146,7 @@ class World:
         self._fleet.close()
         self._shadows.close()
         self.labels.close()
+        self._measuring.close()
 
     def _follow_servers(self, resource: Object, spec: ModelDeploymentSpec, deployment: Deployment, seen: Seen) -> bool:
         is_still = True
@@ -285,6 +294,15 @@ def _versions_of(seen: Seen) -> set[str]:
     return {
         each["metadata"]["labels"][VERSION_LABEL]
         for each in (*seen.deployments, *seen.pods)
+        if is_component(each, SERVER)
+    }
+
+
+def _replicas_of(seen: Seen) -> dict[str, int]:
+    """By version: how many servers it shall have now, by whomever that was set."""
+    return {
+        each["metadata"]["labels"][VERSION_LABEL]: each["spec"].get("replicas", 1)
+        for each in seen.deployments
         if is_component(each, SERVER)
     }
 
