@@ -209,6 +209,12 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             ".gates",
         ),
         Rule(
+            "!has(self.gates) || !has(self.steps) || self.gates.all(gate, gate.kind != 'query' || !gate.blocking"
+            " || self.steps.all(step, step.weightPercent == 100.0 || gate.forSeconds < step.longestSeconds))",
+            "a query takes longer to answer than a step lasts: shorten its forSeconds, or make the step's longestSeconds longer",
+            ".gates",
+        ),
+        Rule(
             "!has(self.gates) || self.gates.exists(gate, gate.blocking)"
             " || (has(self.steps) && self.steps.all(step, step.approval || step.weightPercent == 100.0))",
             "nothing holds a step, so it would promote on silence: add a blocking gate, or approval: true to every step before 100",

@@ -72,6 +72,7 @@ def gates(*written: dict[str, Any], **strategy: Any) -> dict[str, Any]:
 
 
 ERRORS = {"kind": "errors"}
+QUERY = {"kind": "query", "name": "psi", "query": "psi", "passAtMost": 0.1, "failAbove": 0.2}
 PREVIEW = [{"weightPercent": 0}]
 STEPS, GATES = "strategy.steps", "strategy.gates"
 
@@ -290,6 +291,37 @@ PLANS = {
     "waiting for labels, which do not come": plan(
         gates(ERRORS, {"kind": "wrong-labels"}), "strategy.gates", "feedbackSecret"
     ),
+    "recall of answers that nobody saw": plan(
+        gates({"kind": "disagreement"}, {"kind": "recall", "blocking": False}, type="shadow", steps=PREVIEW),
+        GATES,
+        "nobody sees the answers of a shadow",
+    ),
+    "waiting for recall without labels": plan(gates(ERRORS, {"kind": "recall"}), GATES, "feedbackSecret"),
+    "a query of errors": plan(gates({**ERRORS, "query": "up"}), "strategy.gates[0]", "belong"),
+    "a query without a name": plan(gates({**QUERY, "name": ""}), "strategy.gates[0].name", "a query needs a name"),
+    "a query with a capital": plan(gates({**QUERY, "name": "PSI"}), "strategy.gates[0].name", "should match"),
+    "a query that asks nothing": plan(gates({**QUERY, "query": ""}), "strategy.gates[0].query", "nothing is asked"),
+    "a query without bounds": plan(
+        gates({"kind": "query", "name": "psi", "query": "psi", "blocking": False}, ERRORS),
+        "strategy.gates[0]",
+        "without a bound a query can neither pass nor fail",
+    ),
+    "a query that never passes": plan(
+        gates({"kind": "query", "name": "psi", "query": "psi", "failAbove": 1}),
+        "strategy.gates[0].blocking",
+        "nothing passes this gate",
+    ),
+    "bounds that contradict each other": plan(
+        gates({**QUERY, "passAtMost": 0.3}), "strategy.gates[0]", "the bounds contradict each other"
+    ),
+    "two queries of one name": plan(gates(QUERY, QUERY), GATES, "a name of its own"),
+    "a query that holds for less than nothing": plan(
+        gates({**QUERY, "forSeconds": -1}), "strategy.gates[0].forSeconds", "greater than or equal to 0"
+    ),
+    "a query that takes longer than its step": plan(
+        gates({**QUERY, "forSeconds": 600}), "strategy.gates", "takes longer to answer than a step lasts"
+    ),
+    "a watch that allows no missed one": plan({"watch": {"missedPercent": 0}}, "watch.missedPercent", "greater than 0"),
     "no gate and no person": plan(gates(), GATES, "add a blocking gate"),
     "gates that hold nothing": plan(gates({**ERRORS, "blocking": False}), GATES, "add a blocking gate"),
     "the default steps without a gate": plan(gates(steps=None), GATES, "add a blocking gate"),
@@ -339,6 +371,13 @@ UNKNOWN_FIELDS = {
 }
 
 BY_CONDITION = {
+    "a query about nobody": Wrong(
+        change=gates({**QUERY, "query": 'psi{version="$canary"}'}),
+        at="spec.strategy.gates[0].query",
+        words="stands for nothing",
+        refused_by="condition",
+        is_a_plan=True,
+    ),
     "a margin too small for the longest wait": Wrong(
         change=gates({**ERRORS, "marginPercent": 0.00005}),
         at="spec.strategy.gates[0].marginPercent",
