@@ -19,6 +19,7 @@ from canario.model.rollout import GateKind, RolloutSpec, StrategyKind
 from canario.model.version import KernelKind
 from canario.packaging.rooms import Room, load_room
 from canario.packaging.training import evenly, truth_of
+from canario.rollout.plan import lint_for
 
 ROOMS = Path(__file__).parents[2] / "bentos"
 DAY = dt.date(2026, 6, 1)
@@ -91,11 +92,14 @@ def test_plan_is_a_canary_that_labels_cannot_hold_up(room: Room) -> None:
     plan = read_document(RolloutSpec, room.rollout_file, error=PlanError)
     assert plan.strategy is StrategyKind.CANARY
     assert [step.weight_percent for step in plan.steps] == [10, 50, 100]
+    recall = {GateKind.RECALL: False} if len(room.card.label.classes) == 2 else {}
     assert {gate.kind: gate.blocking for gate in plan.gates} == {
         GateKind.ERRORS: True,
         GateKind.SLOW: True,
         GateKind.WRONG_LABELS: False,
+        **recall,
     }
+    lint_for(plan, room.card.label)
 
 
 def test_loan_is_all_numbers_and_fraud_is_not(room: Room) -> None:
