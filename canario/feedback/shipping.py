@@ -67,7 +67,9 @@ class LogShipper:
         self._thread.start()
 
     def close(self, within_seconds: float = 5.0) -> None:
-        """Ship what is left, within a bound; what remains then is said in the log."""
+        """Ship what is left, within a bound; what remains then is said in the log. May be called again."""
+        if self._ending.is_set():
+            within_seconds = min(within_seconds, 1.0)  # who was waited for once is not waited for in full again
         until = time.monotonic() + within_seconds
         self._ending.set()
         if self._thread is not None:

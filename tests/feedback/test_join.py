@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -338,3 +340,20 @@ def test_a_killed_joiner_counts_nothing_twice(
             process.send_signal(signal.SIGKILL)
             process.stdout.read()
     assert counted(joiner) == {"v1": (told, told)}
+
+
+def test_a_record_of_another_release_is_told_and_left_alone(
+    joiner: Joiner, log: PredictionLog, predicted: MakePrediction
+) -> None:
+    """Nothing is read into a file that means something else; moved away, it is made again from the logs."""
+    log.append([predicted("fraud")])
+    path = join_file("fraud")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE answers (prediction TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(EvidenceLost, match="another canario"):
+        joiner.counts()
+    assert path.read_bytes()[100:] == before[100:]
+    path.rename(path.with_suffix(".old"))
+    assert counted(joiner) == {"v1": (0, 0)}
