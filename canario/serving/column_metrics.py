@@ -48,13 +48,19 @@ class Spreads:
         self._score_counts = [0] * len(self._score_bins)
         self._score_edges = reference.scores.edges
 
-    def add_row(self, cells: Sequence[Sequence[Any]], row: int, score: float) -> None:
-        """Count one row, given the cells of every column of the card."""
+    def add_few(self, requests: Sequence[Sequence[Sequence[Any]]], scores: Sequence[Sequence[float]]) -> None:
+        """Count the rows of some small requests, given the cells of every column of the card, and the scores."""
         for place, placer, counts in self._quick:
-            counts[placer(cells[place][row])] += 1
+            for cells in requests:
+                for cell in cells[place]:
+                    counts[placer(cell)] += 1
         for each in self._texts:
-            each.novel_rows += is_novel(each.vocabulary, cells[each.place][row])
-        self._score_counts[bisect_right(self._score_edges, score)] += 1
+            for cells in requests:
+                for text in cells[each.place]:
+                    each.novel_rows += is_novel(each.vocabulary, text)
+        for some in scores:
+            for score in some:
+                self._score_counts[bisect_right(self._score_edges, score)] += 1
 
     def found_in(self, columns: Columns, scores: NDArray[np.float64]) -> Found:
         """Of many rows: how many fall into each bin, and how many are novel; counts nothing yet."""

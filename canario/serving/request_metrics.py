@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from canario.serving.counting import Histogram, Labels
+from canario.serving.counting import TOGETHER, Histogram, Labels
 
 BUCKETS_OF_OBJECTIVE = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 10.0, 40.0)
 """As shares of the card's latency objective, so that the share of slow answers is exact."""
@@ -57,20 +57,29 @@ class RequestMetrics:
         }
         self._seconds = {way: Histogram(self._bounds) for way in _FROM_THE_START}
         self._known: dict[tuple[str, str, int], tuple[tuple[str, str, str], Histogram]] = {}
+        self._pending: list[tuple[Protocol, str, int, float]] = []
 
     def count(self, protocol: Protocol, method: str, status: int, seconds: float) -> None:
         """One request that has been answered with an HTTP status, or with what would be one."""
-        known = self._known.get((protocol, method, status))
-        if known is None:
-            key = (protocol, method, Outcome.of_status(status))
-            self._requests.setdefault(key, 0)
-            known = (key, self._seconds.setdefault((protocol, method), Histogram(self._bounds)))
-            self._known[protocol, method, status] = known
-        self._requests[known[0]] += 1
-        known[1].observe(seconds)
+        self._pending.append((protocol, method, status, seconds))
+        if len(self._pending) >= TOGETHER:
+            self._count_pending()
+
+    def _count_pending(self) -> None:
+        for protocol, method, status, seconds in self._pending:
+            known = self._known.get((protocol, method, status))
+            if known is None:
+                key = (protocol, method, Outcome.of_status(status))
+                self._requests.setdefault(key, 0)
+                known = (key, self._seconds.setdefault((protocol, method), Histogram(self._bounds)))
+                self._known[protocol, method, status] = known
+            self._requests[known[0]] += 1
+            known[1].observe(seconds)
+        self._pending.clear()
 
     def families(self, labels: Labels) -> Iterator[Metric]:
         """What Prometheus reads."""
+        self._count_pending()
         names, whose = [*labels], [*labels.values()]
         requests = CounterMetricFamily(
             "canario_requests",

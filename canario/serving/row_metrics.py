@@ -17,12 +17,12 @@ from canario.kernel.kernel import Columns
 from canario.model.card import Card
 from canario.model.reference import Reference
 from canario.serving.column_metrics import Spreads
-from canario.serving.counting import Histogram, Labels, Tally
+from canario.serving.counting import TOGETHER, Histogram, Labels, Tally
 from canario.serving.request_metrics import Protocol
 
 _ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
-_FEW_ROWS = 48
-"""Up to so many rows are counted one by one, which is quicker than numpy."""
+_FEW_ROWS = 80
+"""Up to so many rows in a request are counted without numpy, which takes its time to begin."""
 
 
 class RowMetrics:
@@ -35,6 +35,8 @@ class RowMetrics:
         self._unlogged = Tally("canario_unlogged_predictions", "Rows answered that the log could not take.")
         self._sizes = {protocol: Histogram(_ROWS) for protocol in Protocol}
         self._spreads = Spreads(card, reference) if reference is not None else None
+        self._pending: list[tuple[Protocol, Sequence[Sequence[Any]], NDArray[np.float64]]] = []
+        self._pending_rows = 0
 
     def count(
         self,
@@ -45,18 +47,33 @@ class RowMetrics:
     ) -> None:
         """The rows of one answered request, as columns and again as the cells of each column that were logged."""
         rows = len(scores)
+        if rows > _FEW_ROWS:
+            # Takes a while: small requests must not wait for it.
+            found = self._spreads.found_in(columns, scores) if self._spreads is not None else None
+            with self._lock:
+                self._count_sizes(protocol, rows)
+                if self._spreads is not None and found is not None:
+                    self._spreads.add(found)
+            return
         with self._lock:
-            self._rows.add(rows)
-            self._sizes[protocol].observe(rows)
-            if self._spreads is None:
-                return
-            if rows <= _FEW_ROWS:
-                for row, score in enumerate(scores.tolist()):
-                    self._spreads.add_row(cells, row, score)
-                return
-        found = self._spreads.found_in(columns, scores)  # takes a while: small requests must not wait for it
-        with self._lock:
-            self._spreads.add(found)
+            self._pending.append((protocol, cells, scores))
+            self._pending_rows += rows
+            if self._pending_rows >= TOGETHER:
+                self._count_pending()
+
+    def _count_pending(self) -> None:
+        for protocol, _, scores in self._pending:
+            self._count_sizes(protocol, len(scores))
+        if self._spreads is not None:
+            self._spreads.add_few(
+                [cells for _, cells, _ in self._pending], [scores.tolist() for *_, scores in self._pending]
+            )
+        self._pending.clear()
+        self._pending_rows = 0
+
+    def _count_sizes(self, protocol: Protocol, rows: int) -> None:
+        self._rows.add(rows)
+        self._sizes[protocol].observe(rows)
 
     def count_copies(self, rows: int) -> None:
         """Rows of a copied request."""
@@ -71,6 +88,7 @@ class RowMetrics:
     def families(self, labels: Labels) -> Iterator[Metric]:
         """What Prometheus reads."""
         with self._lock:
+            self._count_pending()
             sizes = HistogramMetricFamily("canario_request_rows", "Rows in one request.", labels=[*labels, "protocol"])
             for protocol, histogram in self._sizes.items():
                 histogram.add_to(sizes, [*labels.values(), protocol])
