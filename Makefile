@@ -89,6 +89,10 @@ k8s: dev ## Render the charts into k8s/, for people without Helm
 image: ## Build the canario image (controller, router, smoke test); IMAGE, BASE_IMAGE and ENGINE choose others
 	@image/build
 
+.PHONY: trainer
+trainer: ## Build the image for retrainings in a cluster, with the rooms of bentos/; the same variables choose others
+	@TARGET=trainer image/build
+
 .PHONY: clean
 clean: ## Remove .venv and what the demo left to look at
 	@rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -62,7 +62,14 @@ def record_of(model: str, address: Address) -> FileRetrainings | PostgresRetrain
         return FileRetrainings(model)
     from canario.platforms.kubernetes.retraining import cluster_record
 
-    return cluster_record(model)
+    return cluster_record(model, space_of(address, model) or "")
+
+
+def space_of(address: Address, model: str) -> str | None:
+    """What tells the model from others of its name in the database; None on this machine, where the settings say it."""
+    from canario.cli.platforms import cluster_platform
+
+    return None if address.on is PlatformKind.LOCAL else cluster_platform(address, model).address.namespace
 
 
 def stable_of(platform: LocalPlatform) -> str:
@@ -79,7 +86,7 @@ def stable_of(platform: LocalPlatform) -> str:
     return status.stable
 
 
-def present_maturity(room: Room, given_seconds: float | None) -> float:
+def present_maturity(room: Room, given_seconds: float | None, address: Address) -> float:
     """The age from which answers count, in seconds. Raises Conflict while labels do not say yet how late they come."""
     from canario.feedback.figures import present_maturity as maturity_of
     from canario.feedback.opening import open_history
@@ -87,7 +94,7 @@ def present_maturity(room: Room, given_seconds: float | None) -> float:
 
     if given_seconds is not None:
         return given_seconds
-    history = open_history(room.name, room.card.label)
+    history = open_history(room.name, room.card.label, space=space_of(address, room.name))
     try:
         found = maturity_of(history, feedback_settings(), time.time())
     finally:

@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from canario.packaging.images import build_secrets
@@ -32,6 +32,7 @@ VERSIONS: dict[str, tuple[str, ...]] = {
 """How each version is trained: two good ones, a bad one, a useless one, and two that fail equally often."""
 PREFIX = "localhost/"
 CANARIO_IMAGE = f"{PREFIX}canario:e2e"
+TRAINER_IMAGE = f"{PREFIX}canario-trainer:e2e"
 KEY_LABEL = "dev.canario.sources"
 _TRAINING = (
     "bentos/fraud",
@@ -49,12 +50,12 @@ _NOT_IMPORTED = tuple(f"canario/{room}/" for room in ("cli", "drift", "platforms
 """Except in these: they are in the image, and no server imports them."""
 
 
-def e2e_images() -> dict[str, str]:
+def e2e_images(versions: Iterable[str] = tuple(VERSIONS)) -> dict[str, str]:
     """The names of the model's images, by version; made when they are missing or their sources have changed."""
     with alone():
         home = _home(trained=_key(*_TRAINING), packed=_key(*_SERVING, without=_NOT_IMPORTED))
         base = base_image()
-        names = {version: f"{PREFIX}{MODEL}:{version}" for version in VERSIONS}
+        names = {version: f"{PREFIX}{MODEL}:{version}" for version in versions}
         for version, name in names.items():
             if not _is_built(home, version, name):
                 _build_model(home, version, name, base)
@@ -63,18 +64,29 @@ def e2e_images() -> dict[str, str]:
 
 def canario_image() -> str:
     """The name of the image of controller, router and smoke test; made when its sources have changed."""
+    return _build(CANARIO_IMAGE, "canario", "image", "requirements/controller.txt")
+
+
+def trainer_image() -> str:
+    """The name of the image that retrains models; made when its sources have changed."""
+    return _build(
+        TRAINER_IMAGE, "canario", "bentos", "image", "requirements/runtime.txt", target=("--target", "trainer")
+    )
+
+
+def _build(image: str, *sources: str, target: tuple[str, ...] = ()) -> str:
     with alone():
-        key = _key("canario", "image", "requirements/controller.txt")
+        key = _key(*sources)
         base = base_image()
-        if label_of(CANARIO_IMAGE, KEY_LABEL) != key:
+        if label_of(image, KEY_LABEL) != key:
             secrets = build_secrets(cache(), os.environ)
             buildah(
-                *("build", "--quiet", "--layers", "--tag", CANARIO_IMAGE, "--label", f"{KEY_LABEL}={key}"),
+                *("build", "--quiet", "--layers", "--tag", image, "--label", f"{KEY_LABEL}={key}", *target),
                 *("--build-arg", f"BASE_IMAGE={base}", "--file", str(ROOT / "image" / "Containerfile")),
                 *(word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")),
                 str(ROOT),
             )
-        return CANARIO_IMAGE
+        return image
 
 
 def _build_model(home: Path, version: str, name: str, base: str) -> None:

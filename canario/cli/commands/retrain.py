@@ -153,7 +153,7 @@ def _retrain(flags: _Flags) -> None:
     from canario.retraining.act import retrain
 
     room = load_room(flags.model)
-    request = flags.request(present_maturity(room, flags.maturity))
+    request = flags.request(present_maturity(room, flags.maturity, flags.address))
     with working(f"retraining {room.name}") as tell:
         platform, around = _surroundings(flags, room, tell, rolls_out=not flags.no_rollout)
         done = retrain(room, request, around, tell)
@@ -205,7 +205,7 @@ def _rehearse(flags: _Flags) -> None:
     from canario.retraining.act import rehearse
 
     room = load_room(flags.model)
-    request = flags.request(present_maturity(room, flags.maturity))
+    request = flags.request(present_maturity(room, flags.maturity, flags.address))
     with working(f"retraining {room.name}") as tell:
         _, around = _surroundings(flags, room, tell, rolls_out=False)
         found = rehearse(room, request, around, tell)

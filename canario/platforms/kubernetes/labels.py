@@ -17,7 +17,7 @@ from canario.adapters.kubernetes_api import Object
 from canario.errors import CanarioError
 from canario.feedback.figures import FIGURES_EVERY_SECONDS, figures_of
 from canario.feedback.opening import History, open_history
-from canario.feedback.settings import feedback_settings
+from canario.feedback.settings import feedback_settings, kept_name
 from canario.model.card import Card, Label
 from canario.model.evidence import Counts
 from canario.model.feedback import LabelCounts
@@ -37,7 +37,8 @@ class ClusterLabels:
     """The labels of one model, brought up to date by a thread of its own while somebody wants them."""
 
     def __init__(self, namespace: str, model: str) -> None:
-        self._name, self._model = f"{namespace}/{model}", model
+        self._namespace, self._model = namespace, model
+        self._name = f"{namespace}/{model}"
         self._addresses: tuple[str, ...] = ()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,12 +77,12 @@ class ClusterLabels:
         label: Label | None = None
         figures_at, told = 0.0, ""
         settings = feedback_settings()
-        record = PostgresRetrainings(settings.url, self._model)
+        record = PostgresRetrainings(settings.url, kept_name(self._model, self._namespace))
         while not ending.is_set():
             try:
                 label = label or self._label()
                 if label is not None:
-                    history = history or open_history(self._model, label)
+                    history = history or open_history(self._model, label, space=self._namespace)
                     counts = history.counts()
                     if not ending.is_set():
                         self.counts = counts

@@ -210,7 +210,12 @@ def _feedback(spec: ModelDeploymentSpec) -> list[Object]:
     if not spec.feedback_secret:
         return []
     source = {"secretKeyRef": {"name": spec.feedback_secret, "key": FEEDBACK_KEY}}
-    return [{"name": "CANARIO_FEEDBACK_URL", "valueFrom": source}]
+    # Models of one name in two namespaces may share a database.
+    space = {"fieldRef": {"fieldPath": "metadata.namespace"}}
+    return [
+        {"name": "CANARIO_FEEDBACK_URL", "valueFrom": source},
+        {"name": "CANARIO_FEEDBACK_SPACE", "valueFrom": space},
+    ]
 
 
 def _probe(path: str, *, period_seconds: int, failures: int) -> Object:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from canario.errors import CanarioError, Conflict, UsageError
 from canario.feedback.opening import open_history
-from canario.feedback.settings import URL_VARIABLE, feedback_url
+from canario.feedback.settings import URL_VARIABLE, feedback_url, kept_name
 from canario.packaging.archives import export_version
 from canario.packaging.publishing import Draft, publish_draft
 from canario.packaging.rooms import Room
@@ -22,7 +22,7 @@ ARCHIVES_VARIABLE = "CANARIO_ARCHIVES"
 ACTOR = "retraining"
 
 
-def cluster_record(model: str) -> PostgresRetrainings:
+def cluster_record(model: str, namespace: str) -> PostgresRetrainings:
     """The record of a model's retrainings. Raises UsageError when no database is named."""
     url = feedback_url()
     if not url:
@@ -31,14 +31,15 @@ def cluster_record(model: str) -> PostgresRetrainings:
             at=URL_VARIABLE,
             hint="set it to the address that the model's `feedbackSecret` holds",
         )
-    return PostgresRetrainings(url, model)
+    return PostgresRetrainings(url, kept_name(model, namespace))
 
 
 def cluster_surroundings(
     platform: KubernetesPlatform, room: Room, *, wants_rollout: bool, reason: str = ""
 ) -> Surroundings:
     """The surroundings of a retraining of the platform's model. Raises UsageError when there is no database, or no volume."""
-    record = cluster_record(room.name)
+    namespace = platform.address.namespace
+    record = cluster_record(room.name, namespace)
     archives = Path(os.environ.get(ARCHIVES_VARIABLE) or ARCHIVES_FOLDER)
     if wants_rollout and not archives.is_dir():
         raise UsageError(
@@ -48,7 +49,7 @@ def cluster_surroundings(
         )
     shelf = _Shelf(platform, archives, reason)
     return Surroundings(
-        history=open_history(room.name, room.card.label),
+        history=open_history(room.name, room.card.label, space=namespace),
         record=record,
         stable=lambda: _stable(platform),
         publish=shelf.publish,

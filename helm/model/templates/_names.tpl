@@ -18,6 +18,10 @@
 {{- default (printf "canario:%s" .Chart.AppVersion) .Values.router.image -}}
 {{- end -}}
 
+{{- define "model.trainerImage" -}}
+{{- default (printf "canario-trainer:%s" .Chart.AppVersion) .Values.retraining.image -}}
+{{- end -}}
+
 {{/* Labels of an object: (list $ "router"). The second word is the component, empty for what belongs to the whole model. */}}
 {{- define "model.labels" -}}
 {{- $ := index . 0 -}}

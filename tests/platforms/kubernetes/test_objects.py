@@ -142,4 +142,6 @@ def test_the_database_s_address_stays_in_its_secret() -> None:
     pod = pod_of(ModelDeploymentSpec(image="fraud:v1", feedback_secret="fraud-feedback"))  # noqa: S106 - a Secret's name
     source = {"secretKeyRef": {"name": "fraud-feedback", "key": "url"}}
     assert {"name": "CANARIO_FEEDBACK_URL", "valueFrom": source} in pod["containers"][0]["env"]
-    assert "CANARIO_FEEDBACK_URL" not in str(pod_of(ModelDeploymentSpec(image="fraud:v1")))
+    space = {"fieldRef": {"fieldPath": "metadata.namespace"}}
+    assert {"name": "CANARIO_FEEDBACK_SPACE", "valueFrom": space} in pod["containers"][0]["env"]
+    assert "CANARIO_FEEDBACK" not in str(pod_of(ModelDeploymentSpec(image="fraud:v1")))
