@@ -84,8 +84,7 @@ class Joiner:
         The spans that begin from `since_seconds` to before `until_seconds`. Raises EvidenceLost.
         """
         seconds = max(cohort_seconds, self._cohort_seconds)
-        self.catch_up()
-        return self._looked(lambda joined: joined.cohorts(self._label, since_seconds, until_seconds, seconds))
+        return self._current(lambda joined: joined.cohorts(self._label, since_seconds, until_seconds, seconds))
 
     def labelled(self, since_seconds: float, until_seconds: float) -> Iterator[LabelledPrediction]:
         """Answers given from `since_seconds` to before `until_seconds` whose truth is known, with the truth that holds now.

@@ -80,7 +80,7 @@ class PostgresHistory:
         The spans that begin from `since_seconds` to before `until_seconds`. Raises EvidenceLost.
         """
         seconds = max(cohort_seconds, self._settings.cohort_seconds)
-        self.catch_up()
+        self._advance()
         within = "WHERE model = %s AND begins_at_seconds >= %s AND begins_at_seconds < %s"
         window = (self._model, *window_of(since_seconds, until_seconds, seconds))
         return cohorts_of(
