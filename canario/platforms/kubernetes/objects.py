@@ -28,6 +28,13 @@ STATE_FOLDER = "/var/lib/canario"
 ARCHIVES_FOLDER = "/archives"
 FEEDBACK_KEY = "url"
 """The key of the Secret that names the database of predictions and truths."""
+FEEDBACK_SETTINGS = {
+    "cohortSeconds": "CANARIO_COHORT_SECONDS",
+    "maturitySeconds": "CANARIO_MATURITY_SECONDS",
+    "qualityWindowSeconds": "CANARIO_QUALITY_WINDOW_SECONDS",
+    "keptDays": "CANARIO_FEEDBACK_DAYS",
+}
+"""Keys that the Secret may have beside it, by the setting that each is: whoever writes or reads the database must agree on them."""
 
 
 def owner_of(resource: Object) -> list[Object]:
@@ -209,12 +216,17 @@ def _feedback(spec: ModelDeploymentSpec) -> list[Object]:
     """The database that predictions and truths go to, if there is one."""
     if not spec.feedback_secret:
         return []
-    source = {"secretKeyRef": {"name": spec.feedback_secret, "key": FEEDBACK_KEY}}
+    secret = spec.feedback_secret
+    source = {"secretKeyRef": {"name": secret, "key": FEEDBACK_KEY}}
     # Models of one name in two namespaces may share a database.
     space = {"fieldRef": {"fieldPath": "metadata.namespace"}}
     return [
         {"name": "CANARIO_FEEDBACK_URL", "valueFrom": source},
         {"name": "CANARIO_FEEDBACK_SPACE", "valueFrom": space},
+        *(
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+            for key, name in FEEDBACK_SETTINGS.items()
+        ),
     ]
 
 
