@@ -5,7 +5,8 @@
 A small version of the model is trained for it. All servers run the same code on the same version; the one without metrics is
 started here with a `Metrics` that counts nothing, which the product has no option for. The servers take turns in an order that
 changes every round; CPU is each server process's own, user and system, by request, so that neighbours disturb it little. The two
-servers that both count say how much of a difference is noise.
+servers that both count say how much of a difference is noise. Below it the same answers are made in one process without a
+network, some hundreds by each arm in turn: less noise, and warmer caches.
 """
 
 from __future__ import annotations
@@ -33,15 +34,20 @@ from canario.kernel.kernel import row_of
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, train
 from canario.serving import served
+from canario.serving.answering import Caller
+from canario.serving.http import JSON, Request
 from canario.serving.limits import Limits
 from canario.serving.metrics import Metrics
 from canario.serving.own_requests import binary_request, grpc_request, predict_request
 from canario.serving.process import ServeOptions, serve
+from canario.serving.request_metrics import Protocol
+from canario.serving.rest import Rest
 from canario.serving.row_metrics import RowMetrics
 from canario.serving.served import ServedVersion
-from canario.serving.warmup import warmup_columns
+from canario.serving.warmup import warm_up, warmup_columns
 
 ARMS = ("on", "on again", "off")
+BLOCK, BLOCKS = 512, 60
 Figures = dict[str, dict[str, list[float]]]
 """By way and arm: CPU microseconds a request, once a round."""
 
@@ -94,6 +100,7 @@ def main() -> None:
         with ExitStack() as stack:
             servers = {arm: stack.enter_context(started(version, arm, Path(folder))) for arm in ARMS}
             report(version, measure(version, servers, arguments.rounds, arguments.seconds))
+        report_work(version)
         report_scrape(version)
 
 
@@ -113,17 +120,16 @@ def started(version: StoredVersion, arm: str, folder: Path) -> Any:
 
 def ways(version: StoredVersion, servers: dict[str, Started]) -> dict[str, dict[str, Callable[[float], int]]]:
     """By way and arm: ask for so many seconds; how many were answered."""
-    loaded = ServedVersion(version.folder, Limits())
-    columns = warmup_columns(loaded)
-    row = row_of(columns, 0)
+    made = ServedVersion(version.folder, Limits())
+    row = row_of(warmup_columns(made), 0)
     json = {"content-type": "application/json"}
-    binary = binary_request(loaded, row)
+    binary = binary_request(made, row)
     headers = {name.decode(): value.decode() for name, value in binary.headers.items()}
-    model = f"/v2/models/{loaded.name.model}/infer"
-    message = grpc_request(loaded, row).SerializeToString()
-    one = predict_request(loaded, row).body
-    many = predict_request(loaded, {name: values.repeat(20) for name, values in row.items()}).body
-    loaded.close()
+    model = f"/v2/models/{made.name.model}/infer"
+    message = grpc_request(made, row).SerializeToString()
+    one = predict_request(made, row).body
+    many = predict_request(made, {name: values.repeat(20) for name, values in row.items()}).body
+    made.close()
     return {
         "POST /predict, 1 row": {arm: post(f"{each.url}/predict", one, json) for arm, each in servers.items()},
         "POST /predict, 20 rows": {arm: post(f"{each.url}/predict", many, json) for arm, each in servers.items()},
@@ -169,17 +175,61 @@ def report(version: StoredVersion, figures: Figures) -> None:
         )
 
 
+def report_work(version: StoredVersion) -> None:
+    """What counting adds to an answer when nothing else is between, block by block in turn."""
+    arms = {arm: loaded(version, counts=arm != "off") for arm in ARMS}
+    row = row_of(warmup_columns(arms["on"]), 0)
+    for rows in (1, 20):
+        body = predict_request(arms["on"], {name: values.repeat(rows) for name, values in row.items()}).body
+        blocks: dict[str, list[float]] = {arm: [] for arm in ARMS}
+        for _ in range(BLOCKS):
+            for arm in random.sample(ARMS, len(ARMS)):
+                blocks[arm].append(block(arms[arm], body))
+        off, on, again = (statistics.median(blocks[arm]) for arm in ("off", "on", "on again"))
+        costs = [one - none for one, none in zip(blocks["on"], blocks["off"], strict=True)]
+        low, _, high = statistics.quantiles(costs, n=4)
+        print(
+            f"in one process, {rows} rows: off {off:.1f}, on {on:.1f}, on again {again:.1f} us; on - off "
+            f"{statistics.median(costs):.1f} us ({low:.1f} to {high:.1f})"
+        )
+    for each in arms.values():
+        each.close()
+
+
+def loaded(version: StoredVersion, *, counts: bool) -> ServedVersion:
+    """The version, ready to answer in this process."""
+    metrics = served.Metrics  # type: ignore[attr-defined]  # as above
+    if not counts:
+        served.Metrics = NoMetrics  # type: ignore[attr-defined,assignment]
+    made = ServedVersion(version.folder, Limits())
+    served.Metrics = metrics  # type: ignore[attr-defined]
+    warm_up(made, Rest(made))
+    made.begin_logging()
+    return made
+
+
+def block(made: ServedVersion, body: bytes) -> float:
+    """CPU microseconds an answer of some hundreds, as the REST face makes and counts it."""
+    rest = Rest(made)
+    request = Request({b"content-type": JSON}, b"", body, Caller("benchmark", shadow=False, protocol=Protocol.REST))
+    began = time.process_time()
+    for _ in range(BLOCK):
+        status = rest.predict(request).status
+        made.metrics.count(Protocol.REST, "predict", status, 0.001)
+    return (time.process_time() - began) / BLOCK * 1e6
+
+
 def report_scrape(version: StoredVersion) -> None:
     """What one scrape costs, in this process: as often as Prometheus asks, whatever the load."""
-    loaded = ServedVersion(version.folder, Limits())
-    text = loaded.metrics.text()
+    made = ServedVersion(version.folder, Limits())
+    text = made.metrics.text()
     began = time.process_time()
     for _ in range(200):
-        loaded.metrics.text()
+        made.metrics.text()
     milliseconds = (time.process_time() - began) / 200 * 1000
     series = sum(not line.startswith(b"#") for line in text.splitlines())
     print(f"one scrape: {series} series, {len(text) / 1024:.0f} KiB, {milliseconds:.2f} ms of CPU")
-    loaded.close()
+    made.close()
 
 
 if __name__ == "__main__":
