@@ -84,10 +84,11 @@ class PostgresDatabase:
         try:
             given = conninfo_to_dict(url)
         except psycopg.ProgrammingError as wrong:
+            # Its words may hold a piece of the password.
             raise UsageError(
-                f"the database's address cannot be read: {wrong}",
+                "the database's address cannot be read",
                 at=URL_VARIABLE,
-                hint="it looks like postgresql://user:password@host:5432/database",
+                hint="it looks like postgresql://user:password@host:5432/database; write @ in a password as %40, / as %2F",
             ) from wrong
         usual = {"connect_timeout": str(CONNECT_SECONDS), "application_name": "canario", "tcp_user_timeout": "10000"}
         self._conninfo = make_conninfo(url, **{name: value for name, value in usual.items() if name not in given})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import time
@@ -10,14 +11,21 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from canario.cli.truth_files import members
+from canario.errors import UsageError
+from canario.feedback.incoming import sorted_out
 from canario.feedback.log import PredictionLog
 from canario.feedback.settings import URL_VARIABLE
+from canario.model.card import Label, Task
 from canario.model.feedback import Prediction, prediction_id
 from tests.cli.program import Canario
 from tests.feedback.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.real
+
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
@@ -29,15 +37,16 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 WORDS = ("clean", "fraud")
+FRAUD = Label(name="outcome", task=Task.CLASSIFICATION, classes=WORDS)
 
 
 def answered(program: Canario, number: int, began_at: float, tag: str = "v1") -> list[Prediction]:
     """Answers in the log of a server that has gone: one each ten minutes, every tenth a fraud."""
-    log = PredictionLog(program.folder / "home" / "predictions" / "fraud")
+    log, own = PredictionLog(program.folder / "home" / "predictions" / "fraud"), f"r{time.time_ns()}"
     made = [
         Prediction(
-            prediction=prediction_id(tag, f"{began_at:.0f}-{place}", 0),
-            request=f"{began_at:.0f}-{place}",
+            prediction=prediction_id(tag, f"{own}-{place}", 0),
+            request=f"{own}-{place}",
             row=0,
             model="fraud",
             version=tag,
@@ -166,3 +175,21 @@ def test_a_database_takes_the_place_of_the_files(trained: Canario, tmp_path: Pat
     wrong = trained("feedback", str(path), "--model", "fraud", "--database", "mysql://x")
     assert wrong.exit_code == 2
     assert "postgresql://" in wrong.stderr
+
+
+@given(
+    content=st.binary(max_size=200)
+    | st.builds(lambda rest: b"prediction_id,truth\n" + rest, st.binary(max_size=200))
+    | st.builds(lambda rest: b'{"prediction_id": "v1.r.0", "truth": ' + rest, st.binary(max_size=60)),
+    numbers=st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_file_holds_its_lines_are_judged(content: bytes, numbers: bool) -> None:  # noqa: FBT001 - drawn
+    """A damaged file is refused as a whole or line by line, in words, and never ends in a traceback."""
+    try:
+        found = list(members(io.BufferedReader(io.BytesIO(content)), truths_are_numbers=numbers))
+    except UsageError:
+        return
+    incoming = sorted_out(FRAUD, found, 1.0)
+    assert len(incoming.feedback) + len(incoming.refusals) == len(found)
+    assert [number for number, _ in found] == sorted(number for number, _ in found)
