@@ -16,6 +16,7 @@ from tests.cluster.settings import Settings
 NAMESPACE = "keda"
 SERVICE = "keda-metrics"
 METRICS_API = "v1beta1.external.metrics.k8s.io"
+SERVICES_LINK = "services"
 OPERATOR, ADAPTER = "keda-operator", "keda-adapter"
 METRICS_PORT = 26443
 """Of the node's own network, as all ports here: another cluster has the same."""
@@ -34,6 +35,7 @@ def start(settings: Settings, progress: Progress) -> None:
             progress.say("KEDA runs already")
             return
         _prepare(settings)
+        _reach_services(settings)
         node.start_component(settings, OPERATOR, operator(settings))
         node.start_component(settings, ADAPTER, adapter(settings))
         for name in (OPERATOR, ADAPTER):
@@ -128,6 +130,15 @@ def _prepare(settings: Settings) -> None:
     definitions = module.kept_files(settings.programs)
     _kubectl(settings, "apply", "--server-side", f"--filename={definitions}")
     _kubectl(settings, "apply", "--server-side", "--filename=-", text=json.dumps(objects(settings)))
+
+
+def _reach_services(settings: Settings) -> None:
+    """Give the node a way to Services, as its pods have one: without any route a packet is refused before it is redirected."""
+    inside = ["nsenter", f"--target={node.first_process(settings)}", "--net", "--", "ip"]
+    if try_run(*inside, "link", "add", SERVICES_LINK, "type", "bridge").returncode == 0:
+        run(*inside, "link", "set", SERVICES_LINK, "up")
+    source = ("src", str(settings.node_end.ip))
+    run(*inside, "route", "replace", str(settings.services), "dev", SERVICES_LINK, *source)
 
 
 def _in_the_cluster(settings: Settings, program: Path, *flags: str) -> Sequence[str | Path]:

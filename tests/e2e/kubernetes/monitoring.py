@@ -74,6 +74,7 @@ class Monitoring:
                 "--config.file=/etc/given/prometheus.yml",
                 "--storage.tsdb.path=/data/prometheus",
                 "--web.enable-lifecycle",
+                "--rules.alert.resend-delay=5s",
                 "--web.listen-address=:9090",
             ],
         )
