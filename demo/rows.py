@@ -19,9 +19,10 @@ def sample_rows(model: str, most: int = 2000) -> list[dict[str, Value]]:
     """Up to `most` rows of a model, by column, in plain JSON values."""
     room = load_room(model)
     frame = room.generate(FIRST_DAY, LAST_DAY, SEED)[list(room.card.column_names)].head(most)
-    return [{str(name): _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    return [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _plain(value: Any) -> Value:
+def plain(value: Any) -> Value:
+    """A cell as JSON carries it: a missing number is null."""
     plain: Value = value.item() if hasattr(value, "item") else value
     return None if isinstance(plain, float) and math.isnan(plain) else plain
