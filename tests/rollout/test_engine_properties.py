@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from canario.model.evidence import Command, CommandKind, Comparison, Counts, Evidence
 from canario.model.journal import JournalEntry
-from canario.model.orders import Conclude, Order, SetSplit, StartVersion, StopVersion
+from canario.model.orders import AskForRetraining, Conclude, Order, SetSplit, StartVersion, StopVersion
 from canario.model.rollout import Gate, GateKind, OnTimeout, Phase, RolloutSpec, RolloutState, Step
 from canario.model.split import Split
 from canario.model.verdict import Answer
@@ -38,10 +38,10 @@ LATE = replace(
     canary(), gates=ASKING, steps=SHORT, watch_seconds=30.0, watch_missed_percent=20.0, watch_wrong_percent=20.0
 )
 PLANS = (
-    replace(canary(), watch_seconds=30.0),
+    replace(canary(), watch_seconds=30.0, watch_missed_percent=20.0),
     replace(canary(), steps=SHORT, watch_seconds=0.0, on_timeout=OnTimeout.ROLL_BACK),
     replace(canary(), sticky_header="x-user", watch_seconds=30.0, on_timeout=OnTimeout.ROLL_BACK),
-    blue_green(),
+    replace(blue_green(), watch_missed_percent=20.0),
     shadow(),
     shadow(promote=True),
     undo(),
@@ -55,8 +55,8 @@ READ_STATE = msgspec.json.Decoder(RolloutState)
 class AnyWorld(RuleBasedStateMachine):
     """A rollout in a world where everything may happen between two looks, and a look may die between any two orders."""
 
-    @initialize(spec=st.sampled_from(PLANS), servers=st.integers(1, 11))
-    def begin_rollout(self, spec: RolloutSpec, servers: int) -> None:
+    @initialize(spec=st.sampled_from(PLANS), servers=st.integers(1, 11), is_promoted=st.booleans())
+    def begin_rollout(self, spec: RolloutSpec, servers: int, is_promoted: bool) -> None:  # noqa: FBT001 - drawn
         self.spec = spec
         self.now_seconds = 1_000_000.0
         self.split = Split(stable="v1")
@@ -69,6 +69,11 @@ class AnyWorld(RuleBasedStateMachine):
         self.commands: list[Command] = []
         self.concluded: list[Conclude] = []
         self.state = begin(spec, "r1", "v1", "v2", self.now_seconds)
+        if is_promoted:  # most of what labels do happens there, and few random ways lead there
+            self.ready["v2"] = servers
+            self.command(CommandKind.PROMOTE, whole=True)
+            for _ in range(3):
+                self.look()
 
     def evidence(self) -> Evidence:
         return Evidence(
@@ -130,6 +135,14 @@ class AnyWorld(RuleBasedStateMachine):
             positives=old.positives + positives,
             missed=old.missed + missed,
         )
+
+    @precondition(lambda self: self.state.phase is Phase.WATCHING and self.spec.watch_missed_percent)
+    @rule(old=st.integers(0, 200), new=st.integers(80, 200))
+    def the_world_changes(self, old: int, new: int) -> None:
+        """What both versions miss grows, and its truths arrive."""
+        self.truths("v1", 200, old, 0)
+        self.truths("v2", 200, new, 0)
+        self.look()
 
     @rule(values=st.dictionaries(st.sampled_from(("psi", "up")), st.sampled_from((0.0, 0.05, 0.15, 0.5, 1.0, inf))))
     def measure(self, values: dict[str, float]) -> None:
@@ -222,6 +235,7 @@ class AnyWorld(RuleBasedStateMachine):
         assert all(explain(entry))
         self.check_orders(decision)
         self.check_capacity(before, decision)
+        self.check_retraining(before, decision)
         self.check_promotion(before, evidence, decision)
         self.state = READ_STATE.decode(msgspec.json.encode(decision.state))
         assert self.state == decision.state
@@ -257,6 +271,16 @@ class AnyWorld(RuleBasedStateMachine):
                 assert share <= share_of(before.asked) or self.ready["v2"] * 100 >= servers * share - 1e-6
         if decision.state.outcome is Phase.ROLLED_BACK and self.ready.get("v1") and not decision.state.phase.has_ended:
             assert decision.state.asked == Split(stable="v1")
+
+    def check_retraining(self, before: RolloutState, decision: Decision) -> None:
+        """It is asked for in the watch alone, with one reason for good, and told again in every look."""
+        asked = [order for order in decision.orders if isinstance(order, AskForRetraining)]
+        assert len(asked) == bool(decision.state.retraining_reason)
+        if before.retraining_reason:
+            assert decision.state.retraining_reason == before.retraining_reason
+        elif asked:
+            assert Phase.WATCHING in (before.phase, before.paused_phase, decision.state.phase)
+            assert is_last(self.spec, decision.state)
 
     def check_promotion(self, before: RolloutState, evidence: Evidence, decision: Decision) -> None:
         """Each step up rests on a verdict with its minimum of requests, or on a person's word taken now."""
