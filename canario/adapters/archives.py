@@ -89,7 +89,9 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 seen.add(member.name)
                 stream = tar.extractfile(member)
                 yield member.name, stream.read() if stream else b""
-            if unpacked.read(1):  # also has gzip compare its checksum
+            # What fills the last record up may be a record of its own. Reading to the end also has gzip compare its checksum.
+            rest = unpacked.read(tarfile.RECORDSIZE + 1)
+            if len(rest) > tarfile.RECORDSIZE or rest.strip(b"\0"):
                 raise tarfile.ReadError("it goes on behind its end")
     except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as broken:
         raise UsageError(
