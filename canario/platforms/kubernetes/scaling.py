@@ -21,6 +21,8 @@ USUAL_CPU_PERCENT = 70
 FAILURES_BEFORE_FALLBACK = 3
 """So often the figure may be missing before KEDA says the number of servers that are there."""
 _MILLISECONDS = 1000
+_PREDICTIONS = 'method=~"predict|infer"'
+"""What is load: a server is also asked, all day, whether it lives."""
 
 
 class ScaledBy(StrEnum):
@@ -187,15 +189,15 @@ def _trigger(resource: Object, autoscaling: Autoscaling, version: str, scaling: 
     window = f"[{autoscaling.window_seconds}s]"
     kind = "AverageValue"
     if autoscaling.requests_per_second is not None:
-        query = f"sum(rate(canario_requests_total{{{counted}}}{window}))"
+        query = f"sum(rate(canario_requests_total{{{counted},{_PREDICTIONS}}}{window}))"
         aim = autoscaling.requests_per_second
     elif autoscaling.waiting_requests is not None:
         query = f"sum(avg_over_time(canario_waiting_requests{{{counted}}}{window}))"
         aim = autoscaling.waiting_requests
     else:
         kind, aim = "Value", autoscaling.latency_milliseconds or 0.0
-        buckets = f"sum by (le) (rate(canario_request_duration_seconds_bucket{{{own}}}{window}))"
-        nothing = f"sum(rate(canario_request_duration_seconds_count{{{own}}}{window})) * 0"
+        buckets = f"sum by (le) (rate(canario_request_duration_seconds_bucket{{{own},{_PREDICTIONS}}}{window}))"
+        nothing = f"sum(rate(canario_request_duration_seconds_count{{{own},{_PREDICTIONS}}}{window})) * 0"
         # Where nobody asks there is no quantile: then the answer is 0, as long as the series are there.
         query = f"(histogram_quantile(0.95, {buckets}) > 0 or {nothing}) * {_MILLISECONDS}"
     return {

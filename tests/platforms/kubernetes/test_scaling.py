@@ -121,7 +121,8 @@ def test_stable_is_sized_for_all_requests_that_may_come_back() -> None:
     """In a rollout its figure names no version: when everybody is sent back to it, its servers are there."""
     spec = asks(Autoscaling(requests_per_second=50))
     stable, candidate = (trigger_of(spec, deployed(step=1), version) for version in ("v1", "v2"))
-    assert stable["metadata"]["query"] == 'sum(rate(canario_requests_total{namespace="models",model="fraud"}[60s]))'
+    counted = 'canario_requests_total{namespace="models",model="fraud",method=~"predict|infer"}'
+    assert stable["metadata"]["query"] == f"sum(rate({counted}[60s]))"
     assert 'namespace="models",model="fraud",version="v2"' in candidate["metadata"]["query"]
 
 
