@@ -44,6 +44,7 @@ class LabelWatch:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labels")
         self._join: Future[Joined] | None = None
         self._joined = Joined()
+        self._has_looked = False
         self._pair: tuple[str, str] | None = None
         self._next_at = 0.0
         self._figures_at = 0.0
@@ -54,20 +55,24 @@ class LabelWatch:
         """Take what a join has found, start the next; `pair` is (stable, candidate) of a shadow. Monotonic seconds."""
         if pair != self._pair:
             self._pair, self._joined = pair, replace(self._joined, comparison=None)
-        if self._join is not None and self._join.done():
-            try:
-                self._joined = self._join.result()
-            except EvidenceLost as lost:
-                _log.warning("%s", lost)
-                self._joined = replace(self._joined, comparison=None)
-            self._join = None
         if self._join is None and now >= self._next_at:
             self._next_at = now + JOIN_EVERY_SECONDS
             self._join = self._thread.submit(self._look, pair)
+        if self._join is not None and self._join.done():
+            join, self._join = self._join, None
+            self._has_looked = True
+            try:
+                self._joined = join.result()
+            except EvidenceLost as lost:
+                _log.warning("%s", lost)
+                self._joined, self.figures = replace(self._joined, comparison=None), None
 
-    def add_to(self, counts: Mapping[str, Counts]) -> dict[str, Counts]:
-        """The router's counts with what is known of the labels. A join that failed leaves the last counts: they only grow."""
-        return with_labels(counts, self._joined.labels)
+    def add_to(self, counts: Mapping[str, Counts]) -> dict[str, Counts] | None:
+        """The router's counts with what is known of the labels. A join that failed leaves the last counts: they only grow.
+
+        None before the first join has ended: counts without the old labels would make them look like new ones later.
+        """
+        return with_labels(counts, self._joined.labels) if self._has_looked else None
 
     @property
     def comparison(self) -> Comparison | None:
