@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from canario.model.quality import QualityReport
     from canario.model.version import Score
 
-COHORTS = {"hour": 3600.0, "day": 86400.0}
+COHORTS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -57,7 +57,7 @@ class Duration(click.ParamType[float]):
     type=click.Choice(list(COHORTS)),
     default="hour",
     show_default=True,
-    help="Answers are taken together by the hour or the day in which they were given.",
+    help="Answers are taken together by when they were given; minutes only where CANARIO_COHORT_SECONDS is as small.",
 )
 @click.option(
     "--maturity",
@@ -97,12 +97,13 @@ def command(
 
     model = model or local_platform("").model
     label = find_version(model).card().label
-    history = open_history(model, label)
+    history, feedback = open_history(model, label), feedback_settings()
     now = time.time()
     try:
         history.catch_up()
-        age = present_maturity(history, feedback_settings(), now) if maturity is None else maturity
-        report = quality_report(history, model, label, Span(now - window, now, COHORTS[cohort], now), age)
+        age = present_maturity(history, feedback, now) if maturity is None else maturity
+        span = Span(now - window, now, max(COHORTS[cohort], feedback.cohort_seconds), now)
+        report = quality_report(history, model, label, span, age)
     finally:
         history.close()
     if tag:
