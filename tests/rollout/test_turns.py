@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from canario.model.deployment import Deployment, ServedVersion
+from canario.model.deployment import Deployment, RetrainingWish, ServedVersion
 from canario.model.evidence import Command, CommandKind, Counts, Evidence
-from canario.model.requests import Numbered, Request, StartRollout, TakeDown, Wish
+from canario.model.requests import Numbered, Request, StartRollout, TakeDown, UsePrometheus, Wish
 from canario.model.rollout import Gate, GateKind, Phase, RolloutSpec, Step
 from canario.model.split import Split
 from canario.rollout.turns import advance, commands_among, take_requests, taken_down
@@ -154,3 +154,26 @@ def test_what_is_kept_is_bounded(at_rest: Deployment) -> None:
     assert len(deployment.answers) <= 20
     assert len(deployment.served) <= 52
     assert deployment.past[-1].rollout == "pulse-0200"
+
+
+def test_a_wish_for_a_retraining_is_kept_once_a_rollout(under_way: Deployment) -> None:
+    """What a rollout asks for stays known, with its first moment, also after the rollout has ended."""
+    rollout = under_way.rollout
+    assert rollout
+    asking = replace(rollout.state, retraining_reason="v2 misses too often and v1 was no better")
+    deployment = replace(under_way, rollout=replace(rollout, state=asking))
+    evidence = seen(split=Split(stable="v1"), ready=("v1",))
+    once = advance(deployment, evidence, NOW + 1).deployment
+    assert once.retraining == RetrainingWish(
+        rollout="pulse-0001", reason="v2 misses too often and v1 was no better", at_seconds=NOW + 1
+    )
+    again = advance(once, evidence, NOW + 9).deployment
+    assert again.retraining == once.retraining
+    assert taken_down(again, NOW + 10).retraining == once.retraining
+
+
+def test_another_prometheus_can_be_named_while_a_rollout_is_under_way(under_way: Deployment) -> None:
+    """Where queries are asked is no part of a plan: it changes at once."""
+    told = take_requests(under_way, numbered(UsePrometheus("http://127.0.0.1:9090"), first=5), NOW)
+    assert (told.prometheus_url, told.last_request) == ("http://127.0.0.1:9090", 5)
+    assert told.rollout == under_way.rollout
