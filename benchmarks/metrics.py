@@ -1,12 +1,12 @@
 """What metrics cost a request: the CPU time of a server that counts against one that does not, and against another that counts.
 
-    python -m benchmarks.metrics [--model fraud] [--seconds 2] [--rounds 9]
+    python -m benchmarks.metrics [--model fraud] [--seconds 1.5] [--rounds 5] [--starts 3]
 
 A small version of the model is trained for it. All servers run the same code on the same version; the one without metrics is
 started here with a `Metrics` that counts nothing, which the product has no option for. The servers take turns in an order that
-changes every round; CPU is each server process's own, user and system, by request, so that neighbours disturb it little. The two
-servers that both count say how much of a difference is noise. Below it the same answers are made in one process without a
-network, some hundreds by each arm in turn: less noise, and warmer caches.
+changes every round, and are started anew several times, as two processes of the same code differ by where their memory lies; CPU
+is each server process's own, user and system, by request, so that neighbours disturb it little. The two servers that both count
+say how much of a difference is noise. Below it one process answers without a network, and counts in every other block.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description="What metrics cost a request.")
     parser.add_argument("--model", default="fraud", help="a room")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=9, help="in which all servers take turns")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="in which all servers take turns")
+    parser.add_argument("--starts", type=int, default=3, help="how often all servers are started anew")
     parser.add_argument("--serve", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--version-folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -97,9 +98,12 @@ def main() -> None:
         os.environ |= {"BENTOML_HOME": f"{folder}/bentoml", "CANARIO_HOME": f"{folder}/canario"}
         request = TrainingRequest(tag="v1", first_day=dt.date(2026, 1, 1), last_day=dt.date(2026, 1, 14))
         version = train(load_room(arguments.model), request)
-        with ExitStack() as stack:
-            servers = {arm: stack.enter_context(started(version, arm, Path(folder))) for arm in ARMS}
-            report(version, measure(version, servers, arguments.rounds, arguments.seconds))
+        figures: Figures = {}
+        for _ in range(arguments.starts):
+            with ExitStack() as stack:
+                servers = {arm: stack.enter_context(started(version, arm, Path(folder))) for arm in ARMS}
+                measure(figures, version, servers, arguments)
+        report(version, figures)
         report_work(version)
         report_scrape(version)
 
@@ -140,20 +144,19 @@ def ways(version: StoredVersion, servers: dict[str, Started]) -> dict[str, dict[
     }
 
 
-def measure(version: StoredVersion, servers: dict[str, Started], rounds: int, seconds: float) -> Figures:
+def measure(
+    figures: Figures, version: StoredVersion, servers: dict[str, Started], arguments: argparse.Namespace
+) -> None:
     """Every way at every server, once a round, after one round that is not counted."""
-    asked = ways(version, servers)
-    figures: Figures = {way: {arm: [] for arm in ARMS} for way in asked}
-    chance = random.Random(1)
-    for way, arms in asked.items():
+    for way, arms in ways(version, servers).items():
         for ask in arms.values():
             ask(0.5)
-        for _ in range(rounds):
-            for arm in chance.sample(ARMS, len(ARMS)):
+        for _ in range(arguments.rounds):
+            for arm in random.sample(ARMS, len(ARMS)):
                 before = cpu_seconds(servers[arm].pid)
-                answered = arms[arm](seconds)
-                figures[way][arm].append((cpu_seconds(servers[arm].pid) - before) / answered * 1e6)
-    return figures
+                answered = arms[arm](arguments.seconds)
+                used = (cpu_seconds(servers[arm].pid) - before) / answered * 1e6
+                figures.setdefault(way, {each: [] for each in ARMS})[arm].append(used)
 
 
 def report(version: StoredVersion, figures: Figures) -> None:
@@ -177,14 +180,19 @@ def report(version: StoredVersion, figures: Figures) -> None:
 
 def report_work(version: StoredVersion) -> None:
     """What counting adds to an answer when nothing else is between, block by block in turn."""
-    arms = {arm: loaded(version, counts=arm != "off") for arm in ARMS}
-    row = row_of(warmup_columns(arms["on"]), 0)
+    made = ServedVersion(version.folder, Limits())
+    warm_up(made, Rest(made))
+    made.begin_logging()
+    row = row_of(warmup_columns(made), 0)
+    counting = made.metrics.rows.count, made.metrics.count
+    nothing = NoRows.count.__get__(made.metrics.rows), NoMetrics.count.__get__(made.metrics)
     for rows in (1, 20):
-        body = predict_request(arms["on"], {name: values.repeat(rows) for name, values in row.items()}).body
+        body = predict_request(made, {name: values.repeat(rows) for name, values in row.items()}).body
         blocks: dict[str, list[float]] = {arm: [] for arm in ARMS}
         for _ in range(BLOCKS):
             for arm in random.sample(ARMS, len(ARMS)):
-                blocks[arm].append(block(arms[arm], body))
+                made.metrics.rows.count, made.metrics.count = nothing if arm == "off" else counting  # type: ignore[method-assign]
+                blocks[arm].append(block(made, body))
         off, on, again = (statistics.median(blocks[arm]) for arm in ("off", "on", "on again"))
         costs = [one - none for one, none in zip(blocks["on"], blocks["off"], strict=True)]
         low, _, high = statistics.quantiles(costs, n=4)
@@ -192,20 +200,7 @@ def report_work(version: StoredVersion) -> None:
             f"in one process, {rows} rows: off {off:.1f}, on {on:.1f}, on again {again:.1f} us; on - off "
             f"{statistics.median(costs):.1f} us ({low:.1f} to {high:.1f})"
         )
-    for each in arms.values():
-        each.close()
-
-
-def loaded(version: StoredVersion, *, counts: bool) -> ServedVersion:
-    """The version, ready to answer in this process."""
-    metrics = served.Metrics  # type: ignore[attr-defined]  # as above
-    if not counts:
-        served.Metrics = NoMetrics  # type: ignore[attr-defined,assignment]
-    made = ServedVersion(version.folder, Limits())
-    served.Metrics = metrics  # type: ignore[attr-defined]
-    warm_up(made, Rest(made))
-    made.begin_logging()
-    return made
+    made.close()
 
 
 def block(made: ServedVersion, body: bytes) -> float:
