@@ -110,8 +110,10 @@ class _Flags:
 )
 @click.option("--models", default="", metavar="A,B", help="With --listen: these and no others.")
 @click.option("--every", type=POSITIVE, metavar="HOURS", help="With --listen: also retrain each model this often.")
-@click.option("--trigger", type=click.Choice([each.value for each in Trigger]), default="hand", hidden=True)
-@click.option("--wish", default="", hidden=True)
+@click.option(
+    "--trigger", type=click.Choice([each.value for each in Trigger]), default="hand", hidden=True, help="Who asks."
+)
+@click.option("--wish", default="", hidden=True, help="The rollout that asks.")
 @output_option
 @address_options
 def command(**given: Any) -> None:

@@ -5,6 +5,7 @@ A database that is away makes labels unknown: the last counts stay, as they only
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -42,6 +43,7 @@ class ClusterLabels:
         self._addresses: tuple[str, ...] = ()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+        self._has_looked = False
         self.counts: Mapping[str, LabelCounts] = {}
         """By version: what the truths say so far; they only grow."""
         self.figures: LabelFigures | None = None
@@ -64,13 +66,18 @@ class ClusterLabels:
             self._thread.start()
 
     def add_to(self, counts: Mapping[str, Counts] | None) -> Mapping[str, Counts] | None:
-        """The routers' counts with what is known of the labels; None where those cannot be read."""
-        return None if counts is None else with_labels(counts, self.counts)
+        """The routers' counts with what is known of the labels; None where those cannot be read.
+
+        None too before the first look has ended: counts without the old labels would make them look like new ones later.
+        """
+        if counts is None or (self._thread is not None and not self._has_looked):
+            return None
+        return with_labels(counts, self.counts)
 
     def close(self) -> None:
         """Look no further; what Prometheus was told is forgotten, what was counted stays."""
         self._ending.set()
-        self._thread, self.figures = None, None
+        self._thread, self.figures, self._has_looked = None, None, False
 
     def _join(self, ending: threading.Event) -> None:
         history: History | None = None
@@ -92,13 +99,16 @@ class ClusterLabels:
                         self.figures = None if ending.is_set() else figures
                         self.retrainings = record.all()
                     told = ""
-            except (CanarioError, httpx.HTTPError, msgspec.MsgspecError, OSError) as lost:
+            except (CanarioError, msgspec.MsgspecError, OSError) as lost:
+                self.figures = None
                 if str(lost) != told:
                     told = str(lost)
                     _log.warning("%s: labels cannot be read now: %s", self._name, lost)
             except Exception:  # noqa: BLE001 - a thread that has died would show the past for ever
                 _log.exception("%s: labels cannot be joined", self._name)
                 ending.wait(FIGURES_EVERY_SECONDS)
+            if not ending.is_set():
+                self._has_looked = label is not None
             ending.wait(JOIN_EVERY_SECONDS)
         record.close()
         if history is not None:
@@ -108,7 +118,8 @@ class ClusterLabels:
         """The label of the model's card, as a server tells it."""
         with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
             for address in self._addresses:
-                answer = client.get(f"http://{address}:{SERVER_OPERATOR_PORT}/card")
-                if answer.status_code == httpx.codes.OK:
-                    return msgspec.json.decode(answer.content, type=Card).label
+                with contextlib.suppress(httpx.HTTPError):  # another server knows it too
+                    answer = client.get(f"http://{address}:{SERVER_OPERATOR_PORT}/card")
+                    if answer.status_code == httpx.codes.OK:
+                        return msgspec.json.decode(answer.content, type=Card).label
         return None
