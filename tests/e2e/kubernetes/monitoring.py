@@ -79,6 +79,17 @@ class Monitoring:
             ],
         )
 
+    def leave(self, *namespaces: str) -> None:
+        """Take away the right to look for pods in these namespaces, which outlives Prometheus; the rest goes with its own namespace."""
+        for namespace in namespaces:
+            self.kube.kubectl(
+                "delete",
+                "role,rolebinding",
+                f"{self.namespace}-prometheus",
+                f"--namespace={namespace}",
+                "--ignore-not-found",
+            )
+
     def start_alertmanager(self, configuration: Object | None = None) -> None:
         """Alertmanager; without a configuration it keeps all alerts to itself."""
         silent = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}

@@ -39,6 +39,7 @@ def prometheus(cluster: Cluster, kube: Kube, controller: Controller, models_name
     controller.install(prometheus={"url": monitoring.prometheus_url})
     yield monitoring
     controller.install()
+    monitoring.leave(models_namespace)
 
 
 def gate(model: Model, name: str) -> Object:
