@@ -17,6 +17,7 @@ from canario.adapters.kubernetes_api import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     MODEL_DEPLOYMENTS,
+    SCALED_OBJECTS,
     KubernetesApi,
     Object,
 )
@@ -56,7 +57,7 @@ class Steered:
 
 
 @contextmanager
-def _steered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steered]:
+def _steered(monkeypatch: pytest.MonkeyPatch, prometheus_url: str = "") -> Iterator[Steered]:
     with a_room() as room:
         steered = Steered(room)
         steered.spec(image=IMAGE, version="v1", replicas=2, imagePullPolicy="Never")
@@ -73,7 +74,7 @@ def _steered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steered]:
         cache.start(ending)
         assert cache.is_synced(10.0)
         leadership = Leadership(api, "canario-controller", "me")
-        loop = ModelLoop(api, cache, MODEL, leadership, Teller(api, "me"))
+        loop = ModelLoop(api, cache, MODEL, leadership, Teller(api, "me"), prometheus_url)
         threads = [threading.Thread(target=each, args=(ending,)) for each in (leadership.watch, loop.run)]
         for thread in threads:
             thread.start()
@@ -100,15 +101,20 @@ def soon(holds: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.1)
 
 
-def test_an_unchanged_cluster_is_written_to_by_nobody(steered: Steered) -> None:
-    """Once everything stands there is no write but the lease's, however many turns go by."""
+def rest(steered: Steered, quiet_seconds: float = 8.0) -> None:
+    """Wait until nothing has been written for so long."""
     quiet_since = time.monotonic()
-    end = quiet_since + 60.0
-    while time.monotonic() - quiet_since < 20.0:
+    end = quiet_since + quiet_seconds + 40.0
+    while time.monotonic() - quiet_since < quiet_seconds:
         assert time.monotonic() < end, "it never came to rest"
         time.sleep(1.0)
         if steered.written():
             quiet_since = time.monotonic()
+
+
+def test_an_unchanged_cluster_is_written_to_by_nobody(steered: Steered) -> None:
+    """Once everything stands there is no write but the lease's, however many turns go by."""
+    rest(steered, 20.0)
 
 
 def test_servers_that_an_autoscaler_takes_over_stay(steered: Steered) -> None:
@@ -130,6 +136,37 @@ def test_servers_that_an_autoscaler_takes_over_stay(steered: Steered) -> None:
     assert fewest == 4
     steered.spec(replicas=3, autoscaling=None)
     soon(lambda: replicas() == 3 and steered.room.api.get(AUTOSCALERS, "fraud-v1") is None)
+
+
+def test_a_load_that_nobody_can_measure_is_told_once_and_costs_no_server(steered: Steered) -> None:
+    """A controller without Prometheus: a condition says what to set, the servers that are there stay, and nothing is written again."""
+    steered.spec(replicas=None, autoscaling={"minReplicas": 1, "maxReplicas": 4, "requestsPerSecond": 50})
+    soon(lambda: steered.condition("Scaling").get("reason") == "NoPrometheus")
+    assert "prometheus.url" in steered.condition("Scaling")["message"]
+    rest(steered)
+    found = steered.deployment()
+    assert found
+    assert found["spec"]["replicas"] == 2
+
+
+def test_keda_scales_where_it_is_and_is_asked_for_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a Prometheus: one ScaledObject a version, made once, gone with the wish for it; or a condition that says what is missing."""
+    with _steered(monkeypatch, "http://prometheus.nowhere.svc:9090") as steered:
+        soon(lambda: steered.deployment() is not None)
+        steered.spec(replicas=None, autoscaling={"minReplicas": 1, "maxReplicas": 4, "waitingRequests": 2})
+        soon(lambda: bool(steered.condition("Scaling")))
+        if steered.condition("Scaling")["reason"] == "NoKeda":
+            assert "install KEDA" in steered.condition("Scaling")["message"]
+            rest(steered)
+            return
+        soon(lambda: steered.room.api.get(SCALED_OBJECTS, "fraud-v1") is not None)
+        rest(steered)
+        found = steered.deployment()
+        assert found
+        assert found["spec"]["replicas"] == 2
+        steered.spec(autoscaling={"waitingRequests": None, "cpuPercent": 70}, resources={"requests": {"cpu": "10m"}})
+        soon(lambda: steered.room.api.get(AUTOSCALERS, "fraud-v1") is not None)
+        soon(lambda: steered.room.api.get(SCALED_OBJECTS, "fraud-v1") is None)
 
 
 def test_a_deployment_that_somebody_removes_comes_back(steered: Steered) -> None:
