@@ -34,15 +34,15 @@ def test_an_archive_is_rolled_out_and_brought_back(at_rest: Model, archives: Arc
     second = archives.train("a2", "2026-09-30")
     with model.traffic() as clients:
         model.upgrade("a1", canary(), image=IMAGE, archive=first, archivesClaim=CLAIM)
-        assert model.the_end("a1")["phase"] == Phase.PROMOTED
+        assert_promoted(model, "a1")
         told = {each["name"]: each for each in model.status()["versions"]}
         assert (told["a1"]["archive"], told["a1"]["image"]) == (first, IMAGE)
         model.remember()
         canario(model, "rollout", model.name, "--archive", second)
-        assert model.the_end("a2")["phase"] == Phase.PROMOTED
+        assert_promoted(model, "a2")
         model.remember()
         canario(model, "rollback", model.name, "a1")
-        assert model.the_end("a1")["phase"] == Phase.PROMOTED
+        assert_promoted(model, "a1")
     assert {"a1", "a2"} <= set(clients.tally.by_version)
     assert model.killer.pods(component="server", version="a1")
     model.settle(earlier)
@@ -68,3 +68,9 @@ def test_a_broken_archive_is_refused_with_the_reason(at_rest: Model, archives: A
     assert end["phase"] == Phase.ROLLED_BACK
     assert "fraud-broken.canario is not a version's archive" in end["reason"]
     assert set(clients.tally.by_version) == {stable}
+
+
+def assert_promoted(model: Model, version: str) -> None:
+    """The version's rollout ends well, or its reason is told."""
+    end = model.the_end(version)
+    assert end["phase"] == Phase.PROMOTED, end["reason"]

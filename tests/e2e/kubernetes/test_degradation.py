@@ -6,6 +6,7 @@ Prometheus, Alertmanager, PostgreSQL and KEDA run as pods; every figure is measu
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from canario.monitoring.alertmanager import alertmanager
 from canario.monitoring.files import to_yaml
 from canario.monitoring.rules import rules
 from canario.monitoring.table import DEFAULT_TABLE, read_table
-from canario.platforms.kubernetes.naming import COMPONENT_LABEL, RETRAINING, retraining_object
+from canario.platforms.kubernetes.naming import COMPONENT_LABEL, RETRAINING, retraining_object, state_object
 from tests.cluster import keda, model_images
 from tests.cluster.cluster import Cluster
 from tests.cluster.monitoring_images import monitoring_image
@@ -36,6 +37,8 @@ from tests.e2e.kubernetes.monitoring import Monitoring
 from tests.e2e.kubernetes.payments import Payments, payments
 from tests.e2e.kubernetes.plans import canary
 from tests.e2e.kubernetes.steady import MODEL, Ledger
+from tests.e2e.kubernetes.test_whole_suite import requests_of, rights_of
+from tests.helm.test_controller_chart import ALLOWED_TO_RETRAIN
 
 SHIFT = dt.date(2026, 7, 1)
 BEFORE = SHIFT - dt.timedelta(days=365)
@@ -71,6 +74,7 @@ class Loop:
     model: Model
     monitoring: Monitoring
     archives: Archives
+    controller: Controller
 
     def recall(self, version: str, bound: str = "value") -> float | None:
         """The present recall of a version, as Prometheus has it; None while nothing is measured."""
@@ -137,7 +141,7 @@ def loop(
             "resources": SMALL,
         },
     )
-    yield Loop(model, monitoring, archives)
+    yield Loop(model, monitoring, archives, controller)
     model.uninstall()
     archives.remove()
     controller.uninstall()
@@ -222,6 +226,29 @@ def assert_no_alert_of(loop: Loop, version: str) -> None:
         return "CanarioDegradation" not in fired
 
     until(is_calm, "an alarm to end", 30, loop.told)
+
+
+def test_nobody_has_a_right_that_is_not_needed(loop: Loop, cluster: Cluster) -> None:
+    """What the controller may do with Jobs it did, and nothing else; a retraining was refused nothing and asked for nothing else."""
+    if cluster.audit_log is None:
+        pytest.skip("there is no audit log of somebody else's cluster")
+    entries = list(requests_of(loop.controller, cluster.audit_log))
+    assert {entry["responseStatus"]["code"] for entry in entries}.isdisjoint({401, 403})
+    used = {right for entry in entries for right in rights_of(entry) if right[0] == "batch"}
+    assert used == {(*what, verb) for what, verbs in ALLOWED_TO_RETRAIN.items() for verb in verbs}
+    account = f"system:serviceaccount:{loop.model.namespace}:{retraining_object(MODEL)}"
+    asked = [
+        entry
+        for line in cluster.audit_log.read_text().splitlines()
+        if account in line and "resource" in ((entry := json.loads(line)).get("objectRef") or {})
+    ]
+    assert {entry["responseStatus"]["code"] for entry in asked} <= {200, 409}
+    objects = {(entry["objectRef"]["resource"], entry["objectRef"].get("name"), entry["verb"]) for entry in asked}
+    assert objects == {
+        ("modeldeployments", MODEL, "get"),
+        ("modeldeployments", MODEL, "patch"),
+        ("configmaps", state_object(MODEL), "get"),
+    }
 
 
 def test_retrainings_are_recorded(loop: Loop) -> None:
