@@ -196,16 +196,17 @@ class World:
         name = content["metadata"]["name"]
         live = _named(found, name)
         known = self._applied.get((kind.plural, name))
-        if live is not None and known == (content, _revision(live)):
+        is_scaled = kind is DEPLOYMENTS and "replicas" not in content["spec"]
+        if live is not None and known == (content, _revision(live, is_scaled=is_scaled)):
             return True
         if live is None:
             self._refuse_a_taken_name(kind, name, resource)
         elif not is_owned(live, resource):
             raise _NameTaken(f"{kind.kind.lower()} {name} belongs to somebody else: rename it, or the model")
-        elif kind is DEPLOYMENTS and "replicas" not in content["spec"] and _owns_replicas(live):
+        elif is_scaled and _owns_replicas(live):
             self._hand_on_replicas(name, live["spec"]["replicas"])
         applied = self._api.apply(kind, content, manager=FIELD_MANAGER, namespace=self._namespace)
-        self._applied[(kind.plural, name)] = (content, _revision(applied))
+        self._applied[(kind.plural, name)] = (content, _revision(applied, is_scaled=is_scaled))
         metrics.WRITES.labels(kind.plural).inc()
         return False
 
@@ -315,7 +316,9 @@ def _owns_replicas(live: Object) -> bool:
     )
 
 
-def _revision(content: Object) -> object:
-    """What changes when somebody changes what an object is to be."""
+def _revision(content: Object, *, is_scaled: bool) -> object:
+    """What changes when somebody changes what an object is to be; how many servers an autoscaler says is no change."""
     metadata = content["metadata"]
+    if is_scaled:
+        return metadata["uid"], {key: value for key, value in content["spec"].items() if key != "replicas"}
     return metadata["uid"], metadata.get("generation") or metadata["resourceVersion"]
