@@ -22,6 +22,8 @@ class ServedVersion:
     """Kubernetes: the container image that serves it."""
     archive: str = ""
     """Kubernetes: the archive that the image serves in place of the version inside; empty: that one."""
+    archives_claim: str = ""
+    """Kubernetes: the claim that held it when it was first served; a resource that names no claim any more leaves it there."""
     folder: str = ""
     """Local: the folder with the version's files, inside its Bento."""
     start_in: str = ""

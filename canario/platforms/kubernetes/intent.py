@@ -109,9 +109,11 @@ def settle(record: Record, after: Deployment, asked_for: Asked, wanted: Wanted |
     return record
 
 
-def served_version(version: str, image: str, archive: str = "") -> ServedVersion:
+def served_version(version: str, image: str, archive: str = "", claim: str = "") -> ServedVersion:
     """A version as the cluster serves it; what its archive says of the digest is known."""
-    return ServedVersion(version=version, image=image, archive=archive, digest=digest_in_archive(archive))
+    claim = claim if archive and not is_address(archive) else ""
+    digest = digest_in_archive(archive)
+    return ServedVersion(version=version, image=image, archive=archive, archives_claim=claim, digest=digest)
 
 
 def other_content(record: Record, wanted: Wanted) -> str:
@@ -164,7 +166,12 @@ def _is_met(wanted: Wanted, before: Rollout | None, after: Deployment) -> bool:
         return wanted.version == after.stable
     spec, served = after.rollout.spec, after.served[after.rollout.state.candidate]
     is_only_a_look = spec.strategy is StrategyKind.SHADOW and not spec.promote_after_shadow
-    return served == _served(wanted) and not is_only_a_look and (before is None or before.state.outcome is None)
+    return (
+        not _change(served, _served(wanted))
+        and served.version == wanted.version
+        and not is_only_a_look
+        and (before is None or before.state.outcome is None)
+    )
 
 
 def _has_been_stable(deployment: Deployment, version: str) -> bool:
@@ -187,7 +194,8 @@ def _of_person(record: Record, wanted: Wanted | None, wish: Wish) -> Asked:
     change = _change(known, meant) if known else ""
     if change:
         return Asked(wish=wish.id, refusal=f"{wish.version} is {change} here; a version never changes")
-    if wanted and meant.archive and not is_address(meant.archive) and not wanted.archives_claim:
+    is_nowhere = wanted and not (wanted.archives_claim or meant.archives_claim)
+    if is_nowhere and meant.archive and not is_address(meant.archive):
         return Asked(wish=wish.id, refusal=f"no volume holds {meant.archive}: name its claim in spec.archivesClaim")
     usual = undo() if _has_been_stable(record.deployment, wish.version) else default_plan(StrategyKind.CANARY)
     plan = wish.plan or (wanted.plan if wanted else usual)
@@ -204,11 +212,13 @@ def _meant(record: Record, wanted: Wanted | None, wish: Wish) -> ServedVersion:
     known = record.deployment.served.get(wish.version)
     at_hand = wanted.image if wanted else record.deployment.served[record.deployment.stable].image
     image = wish.image or (known.image if known else at_hand)
-    return served_version(wish.version, image, wish.archive or (known.archive if known and not wish.image else ""))
+    archive = wish.archive or (known.archive if known and not wish.image else "")
+    claim = known.archives_claim if known else wanted.archives_claim if wanted else ""
+    return served_version(wish.version, image, archive, claim)
 
 
 def _served(wanted: Wanted) -> ServedVersion:
-    return served_version(wanted.version, wanted.image, wanted.archive)
+    return served_version(wanted.version, wanted.image, wanted.archive, wanted.archives_claim)
 
 
 def _change(known: ServedVersion, now: ServedVersion) -> str:

@@ -207,9 +207,10 @@ def _archive(served: ServedVersion) -> list[str]:
 
 def _archives(spec: ModelDeploymentSpec, served: ServedVersion) -> list[Object]:
     """The volume of archives, for a version that lies there; others do not depend on it."""
-    if not served.archive or is_address(served.archive) or not spec.archives_claim:
+    claim = spec.archives_claim or served.archives_claim
+    if not served.archive or is_address(served.archive) or not claim:
         return []
-    return [{"name": "archives", "persistentVolumeClaim": {"claimName": spec.archives_claim, "readOnly": True}}]
+    return [{"name": "archives", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
 
 
 def _feedback(spec: ModelDeploymentSpec) -> list[Object]:

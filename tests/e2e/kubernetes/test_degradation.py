@@ -5,8 +5,11 @@ Prometheus, Alertmanager, PostgreSQL and KEDA run as pods; every figure is measu
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from canario.adapters.kubernetes_api import JOBS, Object
+from canario.adapters.kubernetes_api import JOBS, PODS, Object
 from canario.model.rollout import Phase
 from canario.monitoring.alertmanager import alertmanager
 from canario.monitoring.files import to_yaml
@@ -31,6 +34,7 @@ from tests.cluster.running import Progress
 from tests.cluster.settings import Settings
 from tests.e2e.kubernetes.archives import CLAIM, Archives
 from tests.e2e.kubernetes.controller import Controller
+from tests.e2e.kubernetes.kills import pids_of
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.model import SMALL, Model
 from tests.e2e.kubernetes.monitoring import Monitoring
@@ -90,6 +94,17 @@ class Loop:
         """The retrainings that were asked for, oldest first."""
         found, _ = self.model.kube.api.list(JOBS, self.model.namespace, f"{COMPONENT_LABEL}={RETRAINING}")
         return sorted(found, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+
+    def kill_database(self) -> None:
+        """SIGKILL for PostgreSQL, which comes back by itself."""
+        kube, watching = self.model.kube, self.monitoring.namespace
+        (pod,) = kube.api.list(PODS, watching, "app=postgresql")[0]
+        pids = pids_of(pod)
+        if not pids:
+            pytest.skip("the pods run on another machine")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def told(self) -> str:
         """How things stand, for the words of a failure."""
@@ -199,7 +214,7 @@ def test_the_whole_loop(loop: Loop, report: Callable[[str], None]) -> None:
 
 
 def test_a_version_that_misses_more_is_thrown_back_by_its_labels(loop: Loop, report: Callable[[str], None]) -> None:
-    """A version of before the shift waits while no labels come, and is thrown back when they do: late truth reaches the gates."""
+    """A version of before the shift waits while no labels come, the database's death included, and is thrown back when they do."""
     model, good = loop.model, loop.model.stable
     old = loop.archives.train("old", str(SHIFT - dt.timedelta(days=1)))
     with Payments(model.target, payments(LATER), rows_per_second=ROWS_PER_SECOND) as clients:
@@ -208,6 +223,8 @@ def test_a_version_that_misses_more_is_thrown_back_by_its_labels(loop: Loop, rep
         assert model.answer_to(model.wish("start", version="old", archive=old)) == ""
         model.wait_for(Phase.STEPPING, weight=30)
         until(lambda: clients.seen.rows["old"] > 3000, "requests to it", 60, loop.told)
+        loop.kill_database()
+        until(lambda: clients.seen.rows["old"] > 5000, "requests to it without a database", 60, loop.told)
         verdict = model.status()["evidence"]
         assert (model.status()["weightPercent"], model.status()["verdict"]) == (30, "unknown"), verdict
         clients.has_labels = True
@@ -216,6 +233,7 @@ def test_a_version_that_misses_more_is_thrown_back_by_its_labels(loop: Loop, rep
     assert end["phase"] == Phase.ROLLED_BACK
     assert "recall" in end["reason"]
     assert model.stable == good
+    assert not clients.seen.failures
 
 
 def assert_no_alert_of(loop: Loop, version: str) -> None:

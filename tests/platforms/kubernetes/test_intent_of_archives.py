@@ -26,7 +26,7 @@ def test_an_archive_in_the_spec_is_tried_and_promoted(at_rest: SmallCluster) -> 
     at_rest.archives["v2"], at_rest.images["v2"] = ARCHIVE, "fraud:v1"
     at_rest.edit("v2")
     at_rest.until(lambda cluster: cluster.deployment.stable == "v2")
-    expected = ServedVersion(version="v2", image="fraud:v1", archive=ARCHIVE, digest=DIGEST)
+    expected = ServedVersion(version="v2", image="fraud:v1", archive=ARCHIVE, digest=DIGEST, archives_claim="archives")
     assert at_rest.deployment.served["v2"] == expected
 
 
@@ -48,6 +48,18 @@ def test_a_kept_archive_comes_back_as_it_was(at_rest: SmallCluster) -> None:
     at_rest.wish = Wish(id="again", kind=WishKind.START, version="v2")
     at_rest.until(lambda cluster: cluster.deployment.stable == "v2")
     assert at_rest.deployment.served["v2"].archive == ARCHIVE
+
+
+def test_a_claim_that_is_named_no_more_is_kept_by_what_lies_there(at_rest: SmallCluster) -> None:
+    """Somebody leaves the claim out of the values: what answers from it goes on, and can be brought back."""
+    at_rest.wish = START
+    at_rest.until(lambda cluster: cluster.deployment.stable == "v2")
+    at_rest.archives_claim = ""
+    at_rest.wish = Wish(id="back", kind=WishKind.START, version="v1")
+    at_rest.until(lambda cluster: cluster.deployment.stable == "v1" and is_quiet(cluster))
+    at_rest.wish = Wish(id="again", kind=WishKind.START, version="v2")
+    at_rest.until(lambda cluster: cluster.deployment.stable == "v2")
+    assert at_rest.deployment.served["v2"].archives_claim == "archives"
 
 
 @pytest.mark.parametrize(

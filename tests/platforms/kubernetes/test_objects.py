@@ -127,6 +127,8 @@ def test_a_version_by_archive_reads_its_volume_and_cannot_write_it() -> None:
     assert {"name": "archives", "mountPath": "/archives", "readOnly": True} in container["volumeMounts"]
     assert container["args"][-2:] == ["--archive", "/archives/fraud/fraud-v2.canario#sha256:" + "0" * 64]
     assert "archives" not in str(pod_of(spec))
+    kept = replace(SERVED, archive="fraud-v2.canario", archives_claim="archives")
+    assert volume in pod_of(replace(spec, archives_claim=""), kept)["volumes"]
 
 
 def test_an_archive_behind_an_address_needs_no_volume() -> None:
