@@ -69,7 +69,7 @@ class Archives:
         """The claim and the volume; the folder is the test's own."""
         self.kube.kubectl(
             *("delete", "persistentvolumeclaim", CLAIM, f"--namespace={self.namespace}"),
-            *("--ignore-not-found", "--wait=false"),
+            *("--ignore-not-found", "--timeout=60s"),
         )
         self.kube.kubectl("delete", "persistentvolume", self._volume, "--ignore-not-found", "--wait=false")
 
