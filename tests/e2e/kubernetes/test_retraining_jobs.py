@@ -9,8 +9,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from canario.adapters.kubernetes_api import CRON_JOBS, JOBS, Object
+from canario.adapters.kubernetes_api import CRON_JOBS, EVENTS, JOBS, Object
+from canario.model.deployment import RetrainingWish
 from canario.model.retraining import Trigger
+from canario.platforms.kubernetes.asking import AGAIN_SECONDS, RetrainingAsked
+from canario.platforms.kubernetes.events import Teller
 from canario.platforms.kubernetes.jobs import COOL_DOWN_ANNOTATION, AlertsTaken, RetrainingJobs
 from canario.platforms.kubernetes.naming import COMPONENT_LABEL, MODEL_LABEL, RETRAINING, retraining_object
 from canario.retraining.alerts import Call
@@ -95,15 +98,20 @@ def test_a_cool_down_is_kept(room: Room) -> None:
     jobs = RetrainingJobs(room.api)
     assert jobs.ask(alert(room), time.time()) == ""
     (job,) = made(room)
-    room.api._json(  # what the job's own controller says when it has ended
+    say_failed(room, job)
+    assert "the cool-down goes on" in jobs.ask(alert(room), time.time())
+    assert jobs.ask(alert(room), time.time() + 3700) == ""
+    assert len(made(room)) == 2
+
+
+def say_failed(room: Room, job: Object) -> None:
+    """What the cluster says of a Job that has ended."""
+    room.api._json(
         "PATCH",
         f"/apis/batch/v1/namespaces/{room.namespace}/jobs/{job['metadata']['name']}/status",
         {"status": failed_now()},
         content_type="application/merge-patch+json",
     )
-    assert "the cool-down goes on" in jobs.ask(alert(room), time.time())
-    assert jobs.ask(alert(room), time.time() + 3700) == ""
-    assert len(made(room)) == 2
 
 
 def failed_now() -> Object:
@@ -122,6 +130,40 @@ def test_a_rollout_is_answered_once(room: Room) -> None:
     assert jobs.ask(call, time.time()) == "it was asked for already"
     (job,) = made(room)
     assert job["spec"]["template"]["spec"]["containers"][0]["args"][-2:] == ["--wish", "fraud-7"]
+
+
+def test_a_rollout_s_wish_is_granted_when_it_can_be_and_told(room: Room) -> None:
+    """While another retraining runs the wish waits, which is told once; when that is over it gets its Job, and no other follows."""
+    room.api.create(CRON_JOBS, cron_job(0))
+    jobs = RetrainingJobs(room.api)
+    assert jobs.ask(alert(room), time.time()) == ""
+    (other,) = made(room)
+    asked = RetrainingAsked(jobs, Teller(room.api, "test"), room.namespace, MODEL)
+    now = time.time()
+    wish = RetrainingWish(rollout="fraud-7", reason="both miss 45 % of the frauds", at_seconds=now)
+    for turn in range(3):
+        asked.follow(room.resource, wish, now + turn * AGAIN_SECONDS)
+    assert [job["metadata"]["name"] for job in made(room)] == [other["metadata"]["name"]]
+    assert reasons(room) == ["RetrainingWaits"]
+    say_failed(room, other)
+    for turn in range(3, 6):
+        asked.follow(room.resource, wish, now + turn * AGAIN_SECONDS)
+    assert len(made(room)) == 2
+    assert sorted(reasons(room)) == ["RetrainingStarted", "RetrainingWaits"]
+
+
+def test_where_nobody_retrains_a_wish_is_only_told(room: Room) -> None:
+    """A controller without the right to make Jobs says what would give it."""
+    asked = RetrainingAsked(None, Teller(room.api, "test"), room.namespace, MODEL)
+    wish = RetrainingWish(rollout="fraud-7", reason="both miss 45 % of the frauds", at_seconds=time.time())
+    asked.follow(room.resource, wish, time.time())
+    assert reasons(room) == ["RetrainingWaits"]
+    assert made(room) == []
+
+
+def reasons(room: Room) -> list[str]:
+    """The events that tell of retrainings."""
+    return [each["reason"] for each in room.api.list(EVENTS)[0] if each["reason"].startswith("Retraining")]
 
 
 def test_without_a_cron_job_the_answer_says_what_is_missing(room: Room) -> None:
