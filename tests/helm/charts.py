@@ -76,11 +76,15 @@ ALL_OF_THE_MODEL = (
     *MODEL,
     "--set",
     "networkPolicy.enabled=true,podMonitor.enabled=true,networkPolicy.controllerNamespace=canario",
+    "--set",
+    "retraining.enabled=true,feedbackSecret=labels,archivesClaim=archives",
     "--set-json",
     'networkPolicy.clients=[{"podSelector":{"matchLabels":{"app":"shop"}}}]',
 )
 ALL_OF_THE_CONTROLLER = (
     "--set",
-    "replicas=2,networkPolicy.enabled=true,serviceMonitor.enabled=true,namespaces={team-a,team-b}",
+    "replicas=2,networkPolicy.enabled=true,serviceMonitor.enabled=true,retraining.enabled=true,feedback.secret=labels",
+    "--set",
+    "namespaces={team-a,team-b}",
 )
 """Every optional object."""

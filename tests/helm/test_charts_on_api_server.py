@@ -29,7 +29,7 @@ pytestmark = [
 ]
 DEFINITION = CHARTS / "canario" / "files" / "modeldeployments.yaml"
 MADE_BY_CLUSTER = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
-KINDS = "configmaps,deployments,horizontalpodautoscalers,leases,networkpolicies,pods,poddisruptionbudgets,rolebindings,roles,secrets,serviceaccounts,services"
+KINDS = "configmaps,cronjobs,deployments,horizontalpodautoscalers,leases,networkpolicies,pods,poddisruptionbudgets,rolebindings,roles,secrets,serviceaccounts,services"
 
 
 @dataclass(frozen=True, slots=True)
