@@ -189,7 +189,7 @@ def _trigger(resource: Object, autoscaling: Autoscaling, version: str, scaling: 
     window = f"[{autoscaling.window_seconds}s]"
     kind = "AverageValue"
     if autoscaling.requests_per_second is not None:
-        query = f"sum(rate(canario_requests_total{{{counted},{_PREDICTIONS}}}{window}))"
+        query = _rate(f"canario_requests_total{{{counted},{_PREDICTIONS}}}", autoscaling.window_seconds)
         aim = autoscaling.requests_per_second
     elif autoscaling.waiting_requests is not None:
         query = f"sum(avg_over_time(canario_waiting_requests{{{counted}}}{window}))"
@@ -211,6 +211,16 @@ def _trigger(resource: Object, autoscaling: Autoscaling, version: str, scaling: 
             "ignoreNullValues": "false",
         },
     }
+
+
+def _rate(series: str, window_seconds: int) -> str:
+    """Requests a second over the window, and no answer until it is filled: a rate over the first few scrapes is far too small.
+
+    So neither a Prometheus that has just started nor a version that has just begun is taken for one without load.
+    """
+    oldest = max(1, window_seconds // 3)
+    is_filled = f"sum(count_over_time({series}[{oldest}s] offset {window_seconds - oldest}s)) > 0"
+    return f"sum(rate({series}[{window_seconds}s])) and on() ({is_filled})"
 
 
 def _behavior(autoscaling: Autoscaling) -> Object:

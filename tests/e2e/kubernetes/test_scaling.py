@@ -45,6 +45,7 @@ FEW, HALFWAY, MANY = 10.0, 50.0, 75.0
 AT_HALFWAY, AT_MANY = ceil(HALFWAY / EACH), ceil(MANY / EACH)
 FOLLOW_SECONDS = 60.0
 """The longest from a change of the load to the servers for it, on a machine that has other things to do."""
+AWAY_SECONDS = 30.0
 OBJECTIVE_SECONDS = 0.5
 """Half of what the scenarios' models promise, and a bound of the histogram."""
 APPLIES_WHEN_MADE = 3
@@ -201,6 +202,30 @@ def test_a_promoted_version_has_what_the_old_one_had(scaled: Scaled, report: Cal
     assert had[candidate] >= AT_HALFWAY
     report(f"ready servers when everybody was sent to the candidate: {had}; failed: 0")
     model.assert_whole_journal()
+
+
+def test_servers_stay_while_prometheus_is_away(scaled: Scaled, report: Callable[[str], None]) -> None:
+    """Nobody knows the load then, and a Prometheus that has just come back knows none: neither takes a server away."""
+    model, here = scaled.model, f"--namespace={scaled.monitoring.namespace}"
+    version = model.stable
+    with model.traffic(FEW), model.traffic(HALFWAY - FEW):
+        scaled.wait_for_servers(version, AT_HALFWAY)
+        model.kube.kubectl("scale", "deployment/prometheus", "--replicas=0", here)
+        fewest = fewest_during(AWAY_SECONDS, lambda: scaled.replicas(version))
+        model.kube.kubectl("scale", "deployment/prometheus", "--replicas=1", here)
+        scaled.monitoring.wait_for_value(f'sum(canario_requests_total{{model="{model.name}"}})')
+        fewest = min(fewest, fewest_during(SCALING["windowSeconds"], lambda: scaled.replicas(version)))
+    assert fewest == AT_HALFWAY
+    report(f"{AWAY_SECONDS:.0f} s without Prometheus, and after it: never fewer than {fewest} servers; failed: 0")
+
+
+def fewest_during(seconds: float, count: Callable[[], int]) -> int:
+    """The smallest of the numbers that were seen meanwhile."""
+    found, end = count(), time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        found = min(found, count())
+    return found
 
 
 def test_nobody_fights_over_the_number_of_servers(
