@@ -41,26 +41,34 @@ class Spreads:
             if column.name in reference.columns
         ]
         self._texts = [each for each in self._columns if each.vocabulary]
-        self._quick = [(each.place, each.placer, each.counts) for each in self._columns]
+        # Values alone: the lists that they came in go back to where the next request takes its own from.
+        self._waiting: list[list[Any]] = [[] for _ in card.columns]
+        self._waiting_scores: list[float] = []
         self._shares = len(card.columns)
         """How many columns share the budget of false alarms; the scores have one of their own."""
         self._score_bins = bins.score_bins(card, reference)
         self._score_counts = [0] * len(self._score_bins)
         self._score_edges = reference.scores.edges
 
-    def add_few(self, requests: Sequence[Sequence[Sequence[Any]]], scores: Sequence[Sequence[float]]) -> None:
-        """Count the rows of some small requests, given the cells of every column of the card, and the scores."""
-        for place, placer, counts in self._quick:
-            for cells in requests:
-                for cell in cells[place]:
-                    counts[placer(cell)] += 1
-        for each in self._texts:
-            for cells in requests:
-                for text in cells[each.place]:
-                    each.novel_rows += is_novel(each.vocabulary, text)
-        for some in scores:
-            for score in some:
-                self._score_counts[bisect_right(self._score_edges, score)] += 1
+    def take(self, cells: Sequence[Sequence[Any]], scores: Sequence[float]) -> None:
+        """Keep a few rows until `count_waiting`, given the cells of every column of the card."""
+        for waiting, some in zip(self._waiting, cells, strict=True):
+            waiting.extend(some)
+        self._waiting_scores += scores
+
+    def count_waiting(self) -> None:
+        """Count the rows that were taken."""
+        for each in self._columns:
+            placer, counts, waiting = each.placer, each.counts, self._waiting[each.place]
+            for cell in waiting:
+                counts[placer(cell)] += 1
+            if each.vocabulary:
+                each.novel_rows += sum(is_novel(each.vocabulary, text) for text in waiting)
+        for waiting in self._waiting:
+            waiting.clear()
+        for score in self._waiting_scores:
+            self._score_counts[bisect_right(self._score_edges, score)] += 1
+        self._waiting_scores.clear()
 
     def found_in(self, columns: Columns, scores: NDArray[np.float64]) -> Found:
         """Of many rows: how many fall into each bin, and how many are novel; counts nothing yet."""

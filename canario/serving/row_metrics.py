@@ -35,8 +35,7 @@ class RowMetrics:
         self._unlogged = Tally("canario_unlogged_predictions", "Rows answered that the log could not take.")
         self._sizes = {protocol: Histogram(_ROWS) for protocol in Protocol}
         self._spreads = Spreads(card, reference) if reference is not None else None
-        self._pending: list[tuple[Protocol, Sequence[Sequence[Any]], NDArray[np.float64]]] = []
-        self._pending_rows = 0
+        self._waiting_rows = 0
 
     def count(
         self,
@@ -56,20 +55,17 @@ class RowMetrics:
                     self._spreads.add(found)
             return
         with self._lock:
-            self._pending.append((protocol, cells, scores))
-            self._pending_rows += rows
-            if self._pending_rows >= TOGETHER:
-                self._count_pending()
+            self._count_sizes(protocol, rows)
+            if self._spreads is not None:
+                self._spreads.take(cells, scores.tolist())
+                self._waiting_rows += rows
+                if self._waiting_rows >= TOGETHER:
+                    self._count_waiting()
 
-    def _count_pending(self) -> None:
-        for protocol, _, scores in self._pending:
-            self._count_sizes(protocol, len(scores))
+    def _count_waiting(self) -> None:
         if self._spreads is not None:
-            self._spreads.add_few(
-                [cells for _, cells, _ in self._pending], [scores.tolist() for *_, scores in self._pending]
-            )
-        self._pending.clear()
-        self._pending_rows = 0
+            self._spreads.count_waiting()
+        self._waiting_rows = 0
 
     def _count_sizes(self, protocol: Protocol, rows: int) -> None:
         self._rows.add(rows)
@@ -88,7 +84,7 @@ class RowMetrics:
     def families(self, labels: Labels) -> Iterator[Metric]:
         """What Prometheus reads."""
         with self._lock:
-            self._count_pending()
+            self._count_waiting()
             sizes = HistogramMetricFamily("canario_request_rows", "Rows in one request.", labels=[*labels, "protocol"])
             for protocol, histogram in self._sizes.items():
                 histogram.add_to(sizes, [*labels.values(), protocol])
