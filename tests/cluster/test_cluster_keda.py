@@ -24,7 +24,7 @@ def test_the_metrics_api_is_trusted_by_the_cluster_s_own_authority(settings: Set
     """No connection goes unchecked: the API server is told by whom the certificate was issued."""
     settings.keys.mkdir()
     (settings.keys / "ca.crt").write_text("the authority")
-    (service,) = [each for each in keda.objects(settings)["items"] if each["kind"] == "APIService"]
+    (service,) = [each for each in keda.API.objects(settings)["items"] if each["kind"] == "APIService"]
     assert base64.b64decode(service["spec"]["caBundle"]) == b"the authority"
     assert "insecureSkipTLSVerify" not in service["spec"]
 
@@ -45,5 +45,5 @@ def test_every_port_is_the_node_s_own(settings: Settings) -> None:
 def keda_objects(settings: Settings) -> list[dict[str, object]]:
     """What is applied, with a real authority's certificate."""
     certificates.issue_all(settings)
-    found: list[dict[str, object]] = keda.objects(settings)["items"]
+    found: list[dict[str, object]] = keda.API.objects(settings)["items"]
     return found
