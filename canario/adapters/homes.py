@@ -51,9 +51,14 @@ def join_file(model: str) -> Path:
     return canario_home() / "feedback" / f"{model}.joined.sqlite"
 
 
+def monitoring_folder() -> Path:
+    """What this machine's Prometheus and Alertmanager read and keep."""
+    return canario_home() / "monitoring"
+
+
 def targets_file(model: str) -> Path:
     """Where Prometheus reads which of a model's processes it may ask."""
-    return canario_home() / "monitoring" / "targets" / f"{model}.json"
+    return monitoring_folder() / "targets" / f"{model}.json"
 
 
 def retraining_folder() -> Path:

@@ -20,7 +20,7 @@ SECTIONS = {
     "Versions": ("train", "adopt", "list", "show", "build", "export", "import"),
     "Serving": ("serve",),
     "Rollouts": ("up", "rollout", "status", "watch", "promote", "pause", "resume", "abort", "rollback", "down"),
-    "Quality": ("feedback", "report", "retrain"),
+    "Quality": ("feedback", "report", "retrain", "monitor"),
     "Records": ("history", "explain", "replay"),
     "Editors": ("schema",),
 }

@@ -6,8 +6,8 @@ from canario.monitoring.quality_rules import ANSWER_RETRAIN
 from canario.monitoring.rule import MODEL, Document
 from canario.monitoring.table import Alert, Severity, Table
 
-RETRAINING_WEBHOOK = "http://127.0.0.1:9095/alerts"
-"""Where `canario retrain --listen` takes alerts unless told otherwise."""
+RETRAINING_WEBHOOK = "http://127.0.0.1:9099/alerts"
+"""Where `canario retrain --listen 9099` takes alerts."""
 
 
 def alertmanager(table: Table, retraining_webhook: str = RETRAINING_WEBHOOK) -> Document:

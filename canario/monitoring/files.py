@@ -14,6 +14,7 @@ from canario.monitoring.table import Table
 
 RULES_FILE = "rules.yaml"
 ALERTMANAGER_FILE = "alertmanager.yaml"
+PROMETHEUS_FILE = "prometheus.yaml"
 
 
 class _Blocks(yaml.SafeDumper):

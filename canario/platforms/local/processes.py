@@ -35,6 +35,8 @@ class Role(StrEnum):
     SUPERVISOR = "supervisor"
     ROUTER = "router"
     SERVER = "server"
+    PROMETHEUS = "prometheus"
+    ALERTMANAGER = "alertmanager"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
