@@ -81,6 +81,10 @@ lock: $(BIN)/uv ## Resolve pyproject.toml again into requirements/
 charts: dev ## Make each chart's schema and table of values from its values.yaml
 	@$(BIN)/python helm/documentation.py
 
+.PHONY: monitoring
+monitoring: dev ## Make rules, routes and dashboards from monitoring/objectives.yaml
+	@$(BIN)/python -m canario.monitoring
+
 .PHONY: k8s
 k8s: dev ## Render the charts into k8s/, for people without Helm
 	@$(BIN)/python helm/rendering.py

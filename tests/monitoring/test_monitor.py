@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,14 +61,23 @@ def command(running: MonitoringPlan) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def _alertmanagers(chosen: MonitoringPlan) -> list[dict[str, str]]:
+    """Those that Prometheus tells; it looks for them a moment after it has begun."""
+    answer = httpx.get(f"{chosen.url}/api/v1/alertmanagers", trust_env=False).json()
+    return list(answer["data"]["activeAlertmanagers"])
+
+
 def test_both_run_with_the_generated_rules_until_ctrl_c(tmp_path: Path) -> None:
     """Prometheus answers with canario's alerts, knows its Alertmanager, and Ctrl-C leaves no process."""
     chosen = plan()
     with command(chosen) as process:
         groups = httpx.get(f"{chosen.url}/api/v1/rules?type=alert", trust_env=False).json()["data"]["groups"]
         assert "CanarioDegradation" in {rule["name"] for group in groups for rule in group["rules"]}
-        found = httpx.get(f"{chosen.url}/api/v1/alertmanagers", trust_env=False).json()["data"]["activeAlertmanagers"]
-        assert str(chosen.alertmanager_port) in found[0]["url"]
+        deadline = time.monotonic() + 30
+        while not (known := _alertmanagers(chosen)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert str(chosen.alertmanager_port) in known[0]["url"]
         assert len(find_processes(monitoring_folder())) == 2
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
