@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from canario.errors import CanarioError, Unavailable
-from tests.cluster import cluster, components, keda, node, programs
+from tests.cluster import cluster, components, keda, metrics_server, node, programs
 from tests.cluster.images import load_image
 from tests.cluster.running import Progress
 from tests.cluster.settings import Settings
@@ -29,6 +29,7 @@ def main() -> int:
     commands.add_parser(
         "keda", help="start KEDA beside the cluster, building it the first time; it ends with the cluster"
     )
+    commands.add_parser("metrics-server", help="the same with the metrics server, which tells the use of CPU")
     commands.add_parser("status", help="which components run; exit code 1 unless all do")
     load = commands.add_parser("load", help="copy images from buildah's store into the node")
     load.add_argument("images", nargs="+", metavar="IMAGE")
@@ -53,6 +54,8 @@ def _do(flags: argparse.Namespace, settings: Settings) -> int:
         _say_how_to_use(cluster.up(settings))
     elif flags.command == "keda":
         keda.start(settings, Progress())
+    elif flags.command == "metrics-server":
+        metrics_server.start(settings, Progress())
     elif flags.command == "status":
         return _status(settings)
     elif flags.command == "load":
