@@ -7,15 +7,22 @@ import sys
 from pathlib import Path
 
 from canario.errors import UsageError
-from canario.monitoring.files import monitoring_files
+from canario.monitoring.files import ALERTMANAGER_FILE, monitoring_files
 from canario.monitoring.table import read_table
 
 ROOT = Path(__file__).parents[2]
+CHART = Path("helm/canario/files/monitoring")
+"""A chart reads nothing outside its own folder."""
 
 
 def made() -> dict[Path, str]:
     """Every file that follows from the table, by its path below the root of the project."""
-    return {Path("monitoring") / path: text for path, text in monitoring_files(read_table()).items()}
+    files = monitoring_files(read_table())
+    charts = {path: text for path, text in files.items() if path.name != ALERTMANAGER_FILE}
+    return {
+        **{Path("monitoring") / path: text for path, text in files.items()},
+        **{CHART / path: text for path, text in charts.items()},
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 
 from canario.monitoring.alertmanager import alertmanager
+from canario.monitoring.dashboards import dashboards
+from canario.monitoring.panels import dashboard_json
 from canario.monitoring.rule import Document
 from canario.monitoring.rules import rules
 from canario.monitoring.table import Table
@@ -37,8 +39,13 @@ def to_yaml(content: Document, *about: str) -> str:
 
 def monitoring_files(table: Table) -> dict[Path, str]:
     """Everything for monitoring/, by its path below it."""
+    pages = {
+        Path("dashboards") / f"{page.name}.json": dashboard_json(page, table.drift.windows)
+        for page in dashboards(table)
+    }
     made = "Made by `make monitoring` from objectives.yaml; change that."
     return {
+        **pages,
         Path(RULES_FILE): to_yaml(rules(table), made, "Recording rules and alerts."),
         Path(ALERTMANAGER_FILE): to_yaml(
             alertmanager(table),
