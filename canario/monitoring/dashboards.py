@@ -165,7 +165,7 @@ def _rollouts() -> Dashboard:
 
 
 def _quality() -> Dashboard:
-    quality, bound = f"canario_quality{{{_WHOSE}", "{{version}} {{measure}} {{bound}}"
+    bound = "{{version}} {{measure}} {{bound}}"
     return Dashboard(
         name="canario-quality",
         title="Canario: a model's quality and drift",
@@ -173,8 +173,14 @@ def _quality() -> Dashboard:
             _panel(
                 "Quality with labels",
                 "short",
-                "Recall or accuracy with its 95 % interval, of answers old enough to be judged.",
-                Query(f'max by (version, measure, bound) ({quality}, measure=~"recall|accuracy|precision"}})', bound),
+                "The working measure with its 95 % interval, of answers old enough to be judged.",
+                *(
+                    Query(
+                        f"canario:working_quality:{bound}{{{_WHOSE}}}",
+                        f"{{{{version}}}} {{{{measure}}}} {bound}",
+                    )
+                    for bound in ("high", "value", "low")
+                ),
                 needs="labels that are old enough to be judged",
             ),
             _panel(
