@@ -23,6 +23,15 @@ def _panel(title: str, unit: str, about: str, *queries: Query, needs: str = "") 
 
 
 def _service(table: Table) -> Dashboard:
+    return Dashboard(
+        name="canario-service",
+        title="Canario: a model's service",
+        panels=[*_promises(table), *_servers()],
+    )
+
+
+def _promises(table: Table) -> list[Panel]:
+    """What clients saw, beside what they were promised."""
     long, short = table.burns.rows[0].long, table.burns.rows[0].short
 
     def burn(what: str) -> Sequence[Query]:
@@ -34,78 +43,81 @@ def _service(table: Table) -> Dashboard:
             for window in (short, long)
         ]
 
+    return [
+        _panel(
+            "Requests by version",
+            "reqps",
+            "As clients saw them answered, at the router.",
+            Query(f"sum by (version) (rate({_CLIENTS}[{_RATE}]))", "{{version}}"),
+        ),
+        _panel(
+            "Failed requests",
+            "percentunit",
+            "The share that clients saw fail, after every retry, beside what is promised.",
+            Query(f"canario:error_ratio:{short}{{{_WHOSE}}}", "failed"),
+            Query(f"canario:error_objective:ratio{{{_WHOSE}}}", "promised"),
+        ),
+        _panel(
+            "Slow answers",
+            "percentunit",
+            "The share that took longer than the card promises, beside what is promised.",
+            Query(f"canario:slow_ratio:{short}{{{_WHOSE}}}", "slow"),
+            Query(f"canario:slow_objective:ratio{{{_WHOSE}}}", "promised"),
+        ),
+        _panel(
+            "How fast the error budget burns",
+            "short",
+            "1 spends exactly the budget; the highest limit pages.",
+            *burn("error"),
+        ),
+        _panel("How fast the latency budget burns", "short", "The same for slow answers.", *burn("slow")),
+    ]
+
+
+def _servers() -> list[Panel]:
+    """What the servers say of themselves."""
+
     def quantile(share: float) -> Query:
         return Query(
             f"histogram_quantile({share:g}, sum by (le, version) (rate({_DURATIONS}[{_RATE}])))",
             f"{{{{version}}}} p{share * 100:g}",
         )
 
-    return Dashboard(
-        name="canario-service",
-        title="Canario: a model's service",
-        panels=[
-            _panel(
-                "Requests by version",
-                "reqps",
-                "As clients saw them answered, at the router.",
-                Query(f"sum by (version) (rate({_CLIENTS}[{_RATE}]))", "{{version}}"),
+    return [
+        _panel(
+            "Duration in the servers",
+            "s",
+            "Half of the answers, and 99 in 100, beside the card's objective.",
+            quantile(0.5),
+            quantile(0.99),
+            Query(f"max(canario_objective_seconds{{{_WHOSE}}})", "objective"),
+        ),
+        _panel(
+            "Requests by protocol and outcome",
+            "reqps",
+            "What the servers answered, refusals of bad input included.",
+            Query(
+                f"sum by (protocol, outcome) (rate(canario_requests_total{{{_WHOSE}}}[{_RATE}]))",
+                "{{protocol}} {{outcome}}",
             ),
-            _panel(
-                "Failed requests",
-                "percentunit",
-                "The share that clients saw fail, after every retry, beside what is promised.",
-                Query(f"canario:error_ratio:{short}{{{_WHOSE}}}", "failed"),
-                Query(f"canario:error_objective:ratio{{{_WHOSE}}}", "promised"),
+        ),
+        _panel(
+            "Rows by version",
+            "short",
+            "Rows answered to users, a second.",
+            Query(f"sum by (version) (rate(canario_rows_total{{{_WHOSE}}}[{_RATE}]))", "{{version}}"),
+        ),
+        _panel(
+            "Servers, and requests that wait",
+            "short",
+            "Wanted and ready servers; waiting requests say that they are too few.",
+            Query(
+                f"max by (version, kind) (canario_servers{{{_WHOSE}}})",
+                "{{version}} {{kind}}",
             ),
-            _panel(
-                "Slow answers",
-                "percentunit",
-                "The share that took longer than the card promises, beside what is promised.",
-                Query(f"canario:slow_ratio:{short}{{{_WHOSE}}}", "slow"),
-                Query(f"canario:slow_objective:ratio{{{_WHOSE}}}", "promised"),
-            ),
-            _panel(
-                "How fast the error budget burns",
-                "short",
-                "1 spends exactly the budget; the highest limit pages.",
-                *burn("error"),
-            ),
-            _panel("How fast the latency budget burns", "short", "The same for slow answers.", *burn("slow")),
-            _panel(
-                "Duration in the servers",
-                "s",
-                "Half of the answers, and 99 in 100, beside the card's objective.",
-                quantile(0.5),
-                quantile(0.99),
-                Query(f"max(canario_objective_seconds{{{_WHOSE}}})", "objective"),
-            ),
-            _panel(
-                "Requests by protocol and outcome",
-                "reqps",
-                "What the servers answered, refusals of bad input included.",
-                Query(
-                    f"sum by (protocol, outcome) (rate(canario_requests_total{{{_WHOSE}}}[{_RATE}]))",
-                    "{{protocol}} {{outcome}}",
-                ),
-            ),
-            _panel(
-                "Rows by version",
-                "short",
-                "Rows answered to users, a second.",
-                Query(f"sum by (version) (rate(canario_rows_total{{{_WHOSE}}}[{_RATE}]))", "{{version}}"),
-            ),
-            _panel(
-                "Servers, and requests that wait",
-                "short",
-                "Wanted and ready servers; waiting requests say that they are too few.",
-                Query(
-                    f"max by (version, kind) (canario_servers{{{_WHOSE}}})",
-                    "{{version}} {{kind}}",
-                ),
-                Query(f"sum by (version) (canario_waiting_requests{{{_WHOSE}}})", "{{version}} waiting"),
-            ),
-        ],
-    )
+            Query(f"sum by (version) (canario_waiting_requests{{{_WHOSE}}})", "{{version}} waiting"),
+        ),
+    ]
 
 
 def _rollouts() -> Dashboard:
@@ -165,110 +177,121 @@ def _rollouts() -> Dashboard:
 
 
 def _quality() -> Dashboard:
-    bound = "{{version}} {{measure}} {{bound}}"
     return Dashboard(
         name="canario-quality",
         title="Canario: a model's quality and drift",
-        panels=[
-            _panel(
-                "Quality with labels",
-                "short",
-                "The working measure with its 95 % interval, of answers old enough to be judged.",
-                *(
-                    Query(
-                        f"canario:working_quality:{bound}{{{_WHOSE}}}",
-                        f"{{{{version}}}} {{{{measure}}}} {bound}",
-                    )
-                    for bound in ("high", "value", "low")
-                ),
-                needs="labels that are old enough to be judged",
-            ),
-            _panel(
-                "Quality when it was trained",
-                "short",
-                "What degradation is measured against.",
-                Query(
-                    f"max by (version, measure, bound) "
-                    f'(canario_reference_quality{{{_WHOSE}, measure=~"recall|accuracy|mean-absolute-error"}})',
-                    bound,
-                ),
-            ),
-            _panel(
-                "Labels",
-                "short",
-                "Truths that arrived, a second, by whether the answer was right.",
-                Query(
-                    f"sum by (version, result) (rate(canario_labels_total{{{_WHOSE}}}[{_RATE}]))",
-                    "{{version}} {{result}}",
-                ),
-            ),
-            _panel(
-                "Coverage of labels",
-                "percentunit",
-                "The share of the answers old enough that have a label.",
-                Query(f"max by (version) (canario_label_coverage_ratio{{{_WHOSE}}})", "{{version}}"),
-                needs="labels that are old enough to be judged",
-            ),
-            _panel(
-                "How late labels come",
-                "s",
-                "From the answer to its truth: half of them, and 95 in 100.",
-                *(
-                    Query(
-                        f"histogram_quantile({share:g}, sum by (le) (canario_feedback_delay_seconds_bucket{{{_WHOSE}}}))",
-                        f"p{share * 100:g}",
-                    )
-                    for share in (0.5, 0.95)
-                ),
-            ),
-            _panel(
-                "Recall estimated without labels",
-                "percentunit",
-                "By the scores alone, beside the reference's own.",
-                Query(f"canario:estimated_recall:$window{{{_WHOSE}}}", "{{version}} estimated"),
-                Query(f"canario:reference_recall:ratio{{{_WHOSE}}}", "{{version}} at the reference"),
-            ),
-            _panel(
-                "Drift of the columns (PSI)",
-                "short",
-                "How far each column lies from the reference.",
-                Query(f"canario:column_psi:$window{{{_WHOSE}}}", "{{version}} {{column}}"),
-            ),
-            _panel(
-                "Drift beside its limit",
-                "percentunit",
-                "PSI as a share of the limit of its column: 100 % is told.",
-                Query(
-                    f"canario:column_psi:$window{{{_WHOSE}}} / canario:column_psi_limit:$window{{{_WHOSE}}}",
-                    "{{version}} {{column}}",
-                ),
-            ),
-            _panel(
-                "Drift of the scores",
-                "short",
-                "PSI of the scores, and its limit.",
-                Query(f"canario:score_psi:$window{{{_WHOSE}}}", "{{version}}"),
-                Query(f"canario:score_psi_limit:$window{{{_WHOSE}}}", "{{version}} limit"),
-            ),
-            _panel(
-                "Rows with new words",
-                "percentunit",
-                "The share of rows with a word that no training row held, and its limit.",
-                Query(f"canario:column_novel_ratio:$window{{{_WHOSE}}}", "{{version}} {{column}}"),
-                Query(f"canario:column_novel_limit:ratio{{{_WHOSE}}}", "{{version}} {{column}} limit"),
-                needs="a model with a text column",
-            ),
-            _panel(
-                "Where the scores fall",
-                "percentunit",
-                "The share of each bin of the scores.",
-                Query(f"canario:score_share:$window{{{_WHOSE}}}", "{{version}} bin {{bin}}"),
-            ),
-            _panel(
-                "Refused cells",
-                "short",
-                "Values that do not fit the card, a second, by column.",
-                Query(f"sum by (column) (rate(canario_column_refused_total{{{_WHOSE}}}[{_RATE}]))", "{{column}}"),
-            ),
-        ],
+        panels=[*_labels(), *_drift()],
     )
+
+
+def _labels() -> list[Panel]:
+    """What the truths say that came back."""
+    bound = "{{version}} {{measure}} {{bound}}"
+    return [
+        _panel(
+            "Quality with labels",
+            "short",
+            "The working measure with its 95 % interval, of answers old enough to be judged.",
+            *(
+                Query(
+                    f"canario:working_quality:{bound}{{{_WHOSE}}}",
+                    f"{{{{version}}}} {{{{measure}}}} {bound}",
+                )
+                for bound in ("high", "value", "low")
+            ),
+            needs="labels that are old enough to be judged",
+        ),
+        _panel(
+            "Quality when it was trained",
+            "short",
+            "What degradation is measured against.",
+            Query(
+                f"max by (version, measure, bound) "
+                f'(canario_reference_quality{{{_WHOSE}, measure=~"recall|accuracy|mean-absolute-error"}})',
+                bound,
+            ),
+        ),
+        _panel(
+            "Labels",
+            "short",
+            "Truths that arrived, a second, by whether the answer was right.",
+            Query(
+                f"sum by (version, result) (rate(canario_labels_total{{{_WHOSE}}}[{_RATE}]))",
+                "{{version}} {{result}}",
+            ),
+        ),
+        _panel(
+            "Coverage of labels",
+            "percentunit",
+            "The share of the answers old enough that have a label.",
+            Query(f"max by (version) (canario_label_coverage_ratio{{{_WHOSE}}})", "{{version}}"),
+            needs="labels that are old enough to be judged",
+        ),
+        _panel(
+            "How late labels come",
+            "s",
+            "From the answer to its truth: half of them, and 95 in 100.",
+            *(
+                Query(
+                    f"histogram_quantile({share:g}, sum by (le) (canario_feedback_delay_seconds_bucket{{{_WHOSE}}}))",
+                    f"p{share * 100:g}",
+                )
+                for share in (0.5, 0.95)
+            ),
+        ),
+    ]
+
+
+def _drift() -> list[Panel]:
+    """What inputs and scores say before any truth has come."""
+    return [
+        _panel(
+            "Recall estimated without labels",
+            "percentunit",
+            "By the scores alone, beside the reference's own.",
+            Query(f"canario:estimated_recall:$window{{{_WHOSE}}}", "{{version}} estimated"),
+            Query(f"canario:reference_recall:ratio{{{_WHOSE}}}", "{{version}} at the reference"),
+        ),
+        _panel(
+            "Drift of the columns (PSI)",
+            "short",
+            "How far each column lies from the reference.",
+            Query(f"canario:column_psi:$window{{{_WHOSE}}}", "{{version}} {{column}}"),
+        ),
+        _panel(
+            "Drift beside its limit",
+            "percentunit",
+            "PSI as a share of the limit of its column: 100 % is told.",
+            Query(
+                f"canario:column_psi:$window{{{_WHOSE}}} / canario:column_psi_limit:$window{{{_WHOSE}}}",
+                "{{version}} {{column}}",
+            ),
+        ),
+        _panel(
+            "Drift of the scores",
+            "short",
+            "PSI of the scores, and its limit.",
+            Query(f"canario:score_psi:$window{{{_WHOSE}}}", "{{version}}"),
+            Query(f"canario:score_psi_limit:$window{{{_WHOSE}}}", "{{version}} limit"),
+        ),
+        _panel(
+            "Rows with new words",
+            "percentunit",
+            "The share of rows with a word that no training row held, and its limit.",
+            Query(f"canario:column_novel_ratio:$window{{{_WHOSE}}}", "{{version}} {{column}}"),
+            Query(f"canario:column_novel_limit:ratio{{{_WHOSE}}}", "{{version}} {{column}} limit"),
+            needs="a model with a text column",
+        ),
+        _panel(
+            "Where the scores fall",
+            "percentunit",
+            "The share of each bin of the scores.",
+            Query(f"canario:score_share:$window{{{_WHOSE}}}", "{{version}} bin {{bin}}"),
+        ),
+        _panel(
+            "Refused cells",
+            "short",
+            "Values that do not fit the card, a second, by column.",
+            Query(f"sum by (column) (rate(canario_column_refused_total{{{_WHOSE}}}[{_RATE}]))", "{{column}}"),
+        ),
+    ]
