@@ -73,6 +73,8 @@ class PostgresRetrainings:
                 is_mine = asked.fetchone() == (True,)
                 if is_mine:
                     yield
+                    # A server takes its time to notice that a connection is closed; the next one need not wait for it.
+                    connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_LOCK, self._model))
         except psycopg.OperationalError as lost:
             raise Unavailable(
                 f"the feedback database cannot be used now: {' '.join(str(lost).split())}", at=self._database.name
