@@ -157,7 +157,7 @@ def test_a_removed_server_finishes_what_it_has(start_front: StartFront, start_se
     front = start_front(100.0, backends=(backend(stable), backend(candidate)))
     answers: list[str] = []
     waiting = [
-        threading.Thread(target=lambda ask=ask: answers.append(ask(x_fault_v2="delay=1.5").version))
+        threading.Thread(target=lambda ask=ask: answers.append(ask(x_fault_v2="delay=4").version))
         for ask in (front.rest, front.grpc)
     ]
     for thread in waiting:
