@@ -21,6 +21,9 @@ from canario.drift.budget import ALARMS_PER_DAY, LOOKS_PER_DAY, chance_per_look
 MOST_WORDS = 20_000
 """Of a vocabulary; rarer words are strangers, and the reference's own novel rows are counted in the same way."""
 
+MATERIAL_SHARE = 0.001
+"""Novel rows above the reference's share that matter to somebody (0 to 1)."""
+
 _WORD = re.compile(r"[^\W\d_]+")
 
 

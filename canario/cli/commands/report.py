@@ -6,11 +6,13 @@ import importlib
 
 import click
 
+from canario.cli.documented import Documented
+
 REPORTS = ("drift", "quality")
 """Each is the `command` of canario.cli.commands.report_<name>."""
 
 
-class Reports(click.Group):
+class Reports(click.Group, Documented):
     """A group whose reports are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -26,6 +28,6 @@ class Reports(click.Group):
         return command
 
 
-@click.group("report", cls=Reports)
+@click.group("report", cls=Reports, examples=["canario report drift fraud", "canario report quality fraud"])
 def command() -> None:
     """Compare what a model meets with what it was trained for."""
