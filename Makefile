@@ -38,6 +38,10 @@ dev: $(VENV)/.dev ## The same, with what the tests and the checks need
 demo: setup ## The main job: train, pack, serve, a good canary and two bad ones
 	@$(BIN)/python -m demo
 
+.PHONY: story
+story: setup ## Fraud changes under a model: alarms, a retraining, a canary, and it is caught again
+	@$(BIN)/python -m demo.degradation
+
 .PHONY: check
 check: dev ## Lint, format, types, floors
 	@$(BIN)/ruff check .
@@ -99,4 +103,4 @@ trainer: ## Build the image for retrainings in a cluster, with the rooms of bent
 
 .PHONY: clean
 clean: ## Remove .venv and what the demo left to look at
-	@rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .demo .story .mypy_cache .ruff_cache .pytest_cache .hypothesis

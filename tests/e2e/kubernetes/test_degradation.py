@@ -27,6 +27,7 @@ from canario.monitoring.files import to_yaml
 from canario.monitoring.rules import rules
 from canario.monitoring.table import DEFAULT_TABLE, read_table
 from canario.platforms.kubernetes.naming import COMPONENT_LABEL, RETRAINING, retraining_object, state_object
+from demo.payments import Payments, payments
 from tests.cluster import keda, model_images
 from tests.cluster.cluster import Cluster
 from tests.cluster.monitoring_images import monitoring_image
@@ -38,7 +39,6 @@ from tests.e2e.kubernetes.kills import pids_of
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.model import SMALL, Model
 from tests.e2e.kubernetes.monitoring import Monitoring
-from tests.e2e.kubernetes.payments import Payments, payments
 from tests.e2e.kubernetes.plans import canary
 from tests.e2e.kubernetes.steady import MODEL, Ledger
 from tests.e2e.kubernetes.test_whole_suite import requests_of, rights_of

@@ -17,8 +17,8 @@ import httpx
 from canario.model.feedback import Value
 from canario.packaging.rooms import load_room
 from demo.rows import plain
-from tests.e2e.kubernetes.steady import MODEL
 
+MODEL = "fraud"
 FRAUD = "fraud"
 LONGEST_WAIT_SECONDS = 20.0
 SEED = 90210
