@@ -73,7 +73,11 @@ def _spread(column: Column, values: NDArray[Any]) -> Spread:
     if column.kind is ColumnKind.CATEGORY:
         counts = tuple(int((values == word).sum()) for word in column.categories)
         return Spread(words=column.categories, counts=counts, nulls=int((values == "").sum()))
-    return _numbers(measured(column.kind, values))
+    numbers = measured(column.kind, values)
+    if column.kind is ColumnKind.BOOLEAN:
+        present = numbers[~np.isnan(numbers)]
+        return Spread(edges=(1.0,), counts=_counts((1.0,), present), nulls=len(numbers) - len(present))
+    return _numbers(numbers)
 
 
 def _with_words(spread: Spread, texts: list[str], later: list[str]) -> Spread:
@@ -95,9 +99,15 @@ def _numbers(values: NDArray[np.float64], extra_edges: tuple[float, ...] = ()) -
     nulls = len(values) - len(present)
     if not len(present):
         return Spread(edges=extra_edges, counts=(0,) * (len(extra_edges) + 1), nulls=nulls)
-    quantiles = np.quantile(present, np.arange(1, BINS) / BINS)
-    # Values that occur often give equal quantiles, and the smallest value would open a bin that stays empty.
+    quantiles, times = np.unique(np.quantile(present, np.arange(1, BINS) / BINS), return_counts=True)
+    # The smallest value would open a bin that stays empty.
     inner = {float(edge) for edge in quantiles if edge > present.min()}
+    # A value that many rows have gets a bin of its own, or nobody would see when larger ones come instead of it.
+    for often in quantiles[(times > 1) | (quantiles == present.min())]:
+        larger = present[present > often]
+        inner |= {float(larger.min())} if len(larger) else set()
+    if present.min() == present.max():
+        inner = {float(present[0]), float(np.nextafter(present[0], np.inf))}
     edges = tuple(sorted(inner | set(extra_edges)))
     return Spread(edges=edges, counts=_counts(edges, present), nulls=nulls)
 

@@ -107,7 +107,11 @@ def _panel(drift: Drift, title: str, language: str, *, is_boolean: bool) -> Pane
     now_rows, then_rows = sum(drift.rows) or 1, sum(drift.reference_rows) or 1
     shares = [(now / now_rows, then / then_rows) for now, then in zip(drift.rows, drift.reference_rows, strict=True)]
     highest = max((share for pair in shares for share in pair), default=0.0) or 1.0
-    step = PLOT_WIDTH / len(shares)
+    # A bin for what never comes, such as a missing value where there must be one, says nothing.
+    shown = [
+        (names[place], pair) for place, pair in enumerate(shares) if any(pair) or drift.bins[place] not in (NULL, OTHER)
+    ]
+    step = PLOT_WIDTH / len(shown)
     bars = tuple(
         Bar(
             middle=(place + 0.5) * step,
@@ -119,9 +123,7 @@ def _panel(drift: Drift, title: str, language: str, *, is_boolean: bool) -> Pane
                 bin=whole, now=number(100 * now, language, 1), then=number(100 * then, language, 1)
             ),
         )
-        for place, ((now, then), (short, whole)) in enumerate(zip(shares, names, strict=True))
-        # A bin for what never comes, such as a missing value where there must be one, says nothing.
-        if now or then or drift.bins[place] not in (NULL, OTHER)
+        for place, ((short, whole), (now, then)) in enumerate(shown)
     )
     top = max((max(look.psi, look.psi_limit) for look in drift.looks), default=1.0)
     return Panel(
@@ -151,7 +153,7 @@ def _names(drift: Drift, language: str, *, is_boolean: bool) -> list[tuple[str, 
 
 
 def _edge(edge: float, language: str) -> str:
-    text = f"{edge:,.3g}" if abs(edge) < 1000 else f"{edge:,.0f}"
+    text = f"{edge:,.0f}" if abs(edge) >= 1000 else f"{edge:.3g}" if abs(edge) >= 0.01 else f"{edge:.2g}"
     return text.translate(str.maketrans(",.", ".,")) if language == BRAZILIAN else text
 
 

@@ -18,8 +18,11 @@ from canario.adapters.versions import REFERENCE_FILE, WARMUP_FILE, StoredVersion
 from canario.errors import Conflict, UsageError
 from canario.kernel.columns import columns_from_frame
 from canario.kernel.load import load_kernel
+from canario.kernel.predictions import Predictions
+from canario.model.card import Card, Column, ColumnKind, Label, Task
 from canario.model.reference import Reference
 from canario.model.version import Score
+from canario.packaging.reference import reference_of
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, split_by_time, train
 
@@ -115,6 +118,29 @@ def test_reference_knows_the_words_of_texts(trained: Trained) -> None:
     assert texts.judged_rows >= int(trained.fraud.record.training["rows scored on"])
     assert texts.novel_rows < texts.judged_rows / 100
     assert not reference.columns["merchant"].vocabulary
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "counts"),
+    [
+        (ColumnKind.BOOLEAN, [False] * 95 + [True] * 5, (95, 5)),
+        (ColumnKind.BOOLEAN, [False] * 100, (100, 0)),
+        (ColumnKind.NUMBER, [0.0] * 95 + [1.5, 2.5, 3.5, 4.5, 5.5], (95, 5)),
+        (ColumnKind.INTEGER, [3] * 5 + [7] * 90 + [9] * 5, (5, 90, 5)),
+        (ColumnKind.NUMBER, [5.0] * 100, (0, 100, 0)),
+    ],
+)
+def test_a_value_that_most_rows_have_has_a_bin_of_its_own(
+    kind: ColumnKind, values: list[float], counts: tuple[int, ...]
+) -> None:
+    """Where most rows share one value it is seen when others come instead: nothing hides in one bin for all."""
+    column = Column(name="it", kind=kind)
+    label = Label(name="price", task=Task.REGRESSION)
+    card = Card(name="toy", title="", columns=(column,), label=label)
+    scores = np.arange(10.0)
+    predictions = Predictions(labels=scores, scores=scores, probabilities=None)
+    reference = reference_of(card, {"it": np.array(values)}, predictions, np.array([]), {})
+    assert reference.columns["it"].counts == counts
 
 
 def test_references_of_earlier_versions_are_still_read() -> None:
