@@ -216,11 +216,13 @@ def _trigger(resource: Object, autoscaling: Autoscaling, version: str, scaling: 
 def _rate(series: str, window_seconds: int) -> str:
     """Requests a second over the window, and no answer until it is filled: a rate over the first few scrapes is far too small.
 
-    So neither a Prometheus that has just started nor a version that has just begun is taken for one without load.
+    It is filled when the series that is longest there has been read as often in the older half as in the newer one, or once less:
+    so much Prometheus itself fills in. Neither a Prometheus that has just started nor a version that has just begun is then taken
+    for one without load.
     """
-    oldest = max(1, window_seconds // 3)
-    is_filled = f"sum(count_over_time({series}[{oldest}s] offset {window_seconds - oldest}s)) > 0"
-    return f"sum(rate({series}[{window_seconds}s])) and on() ({is_filled})"
+    half = max(1, window_seconds // 2)
+    older, newer = f"max(count_over_time({series}[{half}s] offset {half}s))", f"max(count_over_time({series}[{half}s]))"
+    return f"sum(rate({series}[{window_seconds}s])) and on() ({older} >= {newer} - 1)"
 
 
 def _behavior(autoscaling: Autoscaling) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -234,3 +235,12 @@ class Model:
 
     def _leftovers(self) -> str:
         return self.kubectl("get", "pods", f"--selector=canario.dev/model={self.name}", "--output=name")
+
+
+def _takes_connections(target: str) -> bool:
+    host, _, port = target.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True

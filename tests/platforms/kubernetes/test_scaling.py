@@ -123,7 +123,8 @@ def test_stable_is_sized_for_all_requests_that_may_come_back() -> None:
     stable, candidate = (trigger_of(spec, deployed(step=1), version) for version in ("v1", "v2"))
     counted = 'canario_requests_total{namespace="models",model="fraud",method=~"predict|infer"}'
     assert stable["metadata"]["query"] == (
-        f"sum(rate({counted}[60s])) and on() (sum(count_over_time({counted}[20s] offset 40s)) > 0)"
+        f"sum(rate({counted}[60s])) and on() "
+        f"(max(count_over_time({counted}[30s] offset 30s)) >= max(count_over_time({counted}[30s])) - 1)"
     )
     assert 'namespace="models",model="fraud",version="v2"' in candidate["metadata"]["query"]
 
