@@ -15,9 +15,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from canario.adapters.homes import monitoring_folder, platform_folder
 from canario.model.deployment import Status
 from canario.model.rollout import Phase
 from canario.platforms.local.platform import LocalPlatform
+from canario.platforms.local.processes import find_processes
 from demo.payments import Payments, Seen, payments
 from demo.story import StoryFailed, free_port_from
 from demo.watchers import COMMAND, TABLE, Measured, Report, Running, Watch, has_monitoring
@@ -58,9 +60,6 @@ class Story:
     def __init__(self, console: Console, *, folder: Path, port: int, rows_per_second: float) -> None:
         self._console, self._folder, self._rows_per_second = console, folder, rows_per_second
         self._port = free_port_from(port)
-        self._webhook_port = free_port_from(max(9099, self._port + 1))
-        self._prometheus_port = free_port_from(self._webhook_port + 1)
-        self._alertmanager_port = free_port_from(self._prometheus_port + 1)
         self._running: list[Running] = []
         self._watch: Watch | Report = Report(MODEL)
         self._has_alerts = has_monitoring()
@@ -110,12 +109,16 @@ class Story:
                 " prometheus-alertmanager`):\nthe alarms come from `canario report drift` and `canario report quality` instead"
             )
             return
-        hook = f"http://127.0.0.1:{self._webhook_port}/alerts"
-        ports = ("--port", str(self._prometheus_port), "--alertmanager-port", str(self._alertmanager_port))
+        # Chosen now, when the model's servers have theirs.
+        webhook = free_port_from(max(9099, self._port + 1))
+        prometheus = free_port_from(webhook + 1)
+        alertmanager = free_port_from(prometheus + 1)
+        hook = f"http://127.0.0.1:{webhook}/alerts"
+        ports = ("--port", str(prometheus), "--alertmanager-port", str(alertmanager))
         self._start("Ctrl-C ends it", "monitor", *ports, "--table", os.path.relpath(TABLE), "--webhook", hook)
         plan = ("--plan", os.path.relpath(PLAN), "--cool-down", str(COOL_DOWN_SECONDS))
-        self._start("taking alerts", "retrain", "--listen", str(self._webhook_port), "--models", MODEL, *plan)
-        self._watch = Watch(MODEL, f"http://127.0.0.1:{self._prometheus_port}")
+        self._start("taking alerts", "retrain", "--listen", str(webhook), "--models", MODEL, *plan)
+        self._watch = Watch(MODEL, f"http://127.0.0.1:{prometheus}")
 
     def _calm(self, clients: Payments) -> Told:
         began = time.monotonic()
@@ -253,6 +256,10 @@ class Story:
             figures = (f"{each.clients:.1%}", f"{each.frauds:,}", str(each.watchers), f"{each.seconds:.0f} s")
             table.add_row(each.phase, each.version, *figures)
         self._console.print(table)
+        left = [
+            process for folder in (platform_folder(MODEL), monitoring_folder()) for process in find_processes(folder)
+        ]
+        self._expect(not left, f"{len(left)} processes were left behind")
         took = time.monotonic() - self._started_at
         self._console.print(
             f"clients sent {self._payments:,} payments and saw [bold]{self._failed:,} failed requests[/];"

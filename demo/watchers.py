@@ -77,7 +77,10 @@ class Watch:
 
     def firing(self) -> set[str]:
         """The alerts that fire now."""
-        alerts = self._ask("alerts")["alerts"] if self._is_there() else []
+        try:
+            alerts = self._ask("alerts")["alerts"]
+        except httpx.HTTPError:
+            return set()
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
     def recall(self, version: str) -> Measured | None:
@@ -96,12 +99,6 @@ class Watch:
             return None
         by_bound = {each["metric"]["bound"]: float(each["value"][1]) for each in found}
         return Measured(**by_bound) if by_bound.keys() == {"value", "low", "high"} else None
-
-    def _is_there(self) -> bool:
-        try:
-            return httpx.get(f"{self._url}/-/ready", trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
 
     def _ask(self, what: str, **params: str) -> Any:
         answer = httpx.get(f"{self._url}/api/v1/{what}", params=params, timeout=10, trust_env=False)

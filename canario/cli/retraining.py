@@ -102,7 +102,8 @@ def present_maturity(room: Room, given_seconds: float | None, address: Address) 
     if found is None:
         raise Conflict(
             f"it is not known yet how late the labels of {room.name} come, so none can be said to be complete",
-            hint="send more of them and wait, or say it: --maturity SECONDS, or CANARIO_MATURITY_SECONDS",
+            hint=f"`canario feedback FILE --model {room.name}` sends labels, `canario report quality {room.name}` counts them; or say"
+            " how late they come: --maturity SECONDS, or CANARIO_MATURITY_SECONDS",
         )
     return found
 

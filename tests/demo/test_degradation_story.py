@@ -64,15 +64,20 @@ def test_interrupting_the_story_leaves_no_process(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     with log.open("wb") as output:
         story = subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
-        deadline = time.monotonic() + 180
-        while "Payments as it knows them" not in log.read_text():
-            assert story.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        running = " ".join(processes_of(tmp_path))
-        assert all(word in running for word in ("prometheus", "alertmanager", "--listen")), running
-        os.killpg(story.pid, signal.SIGINT)
-        assert story.wait(timeout=60) == 130, log.read_text()
+        try:
+            deadline = time.monotonic() + 180
+            while "Payments as it knows them" not in log.read_text():
+                assert story.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            running = " ".join(processes_of(tmp_path))
+            assert all(word in running for word in ("prometheus", "alertmanager", "--listen")), running
+            os.killpg(story.pid, signal.SIGINT)
+            assert story.wait(timeout=60) == 130, log.read_text()
+        finally:
+            if story.poll() is None:
+                story.send_signal(signal.SIGINT)
+                story.wait(timeout=60)
     assert processes_of(tmp_path) == []
     assert "Interrupted" in log.read_text()
 
