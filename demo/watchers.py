@@ -8,12 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from canario.adapters.versions import find_version, stored_versions
+from canario.feedback.figures import quality_report
+from canario.feedback.opening import open_history
+from canario.feedback.settings import feedback_settings
+from canario.model.version import Score
+from canario.quality.report import Span
 
 COMMAND = Path(sys.executable).with_name("canario")
 TABLE = Path(__file__).with_name("degradation-objectives.yaml")
@@ -125,29 +133,25 @@ class Report:
         return found
 
     def _present(self) -> list[str]:
-        from canario.adapters.versions import stored_versions
-
         return [version.record.name.tag for version in stored_versions(self._model)]
 
     def recall(self, version: str) -> Measured | None:
-        """The present recall of a version."""
-        from canario.feedback.settings import feedback_settings
-
-        settings = feedback_settings()
-        window = settings.quality_window_seconds + (settings.maturity_seconds or 0.0)
-        words = ("report", "quality", self._model, "--window", f"{window:g}s", "--cohort", "minute", "--output", "json")
-        for each in json.loads(output_of(words))["versions"]:
-            if each["version"] == version:
-                return _recall(each["scores"])
-        return None
+        """The present recall of a version, as `canario report quality` has it, of the same window as Prometheus' figures."""
+        settings, label, now = feedback_settings(), find_version(f"{self._model}:{version}").card().label, time.time()
+        age = settings.maturity_seconds or 0.0
+        since = now - age - settings.quality_window_seconds
+        history = open_history(self._model, label)
+        try:
+            history.catch_up()
+            report = quality_report(history, self._model, label, Span(since, now, settings.cohort_seconds, now), age)
+        finally:
+            history.close()
+        scores = next((each.scores for each in report.versions if each.version == version), ())
+        return _recall(scores)
 
     def reference(self, version: str) -> Measured | None:
         """The recall when the version was trained."""
-        from canario.adapters.versions import find_version
-
-        scores = find_version(f"{self._model}:{version}").record.scores
-        found = next((each for each in scores if each.name == "recall"), None)
-        return Measured(value=found.value, low=found.low, high=found.high) if found else None
+        return _recall(find_version(f"{self._model}:{version}").record.scores)
 
 
 def output_of(words: Sequence[str]) -> str:
@@ -155,6 +159,6 @@ def output_of(words: Sequence[str]) -> str:
     return subprocess.run([COMMAND, *words], check=True, capture_output=True, text=True).stdout
 
 
-def _recall(scores: Sequence[dict[str, Any]]) -> Measured | None:
-    found = next((each for each in scores if each["name"] == "recall"), None)
-    return Measured(value=found["value"], low=found["low"], high=found["high"]) if found else None
+def _recall(scores: Sequence[Score]) -> Measured | None:
+    found = next((each for each in scores if each.name == "recall"), None)
+    return Measured(value=found.value, low=found.low, high=found.high) if found else None
