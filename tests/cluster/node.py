@@ -81,10 +81,11 @@ def has_node(settings: Settings) -> bool:
 
 def end_node(settings: Settings) -> None:
     """End the node and all in it. It may be half-started, or gone already."""
-    for pid in list(_first_processes(settings)):
+    ending = list(_first_processes(settings))
+    for pid in ending:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    wait_until("the node's end", lambda: not has_node(settings), seconds=30)
+    wait_until("the node's end", lambda: all(map(_has_ended, ending)), seconds=30)
     # The link goes with the namespace, a moment later; a killed start may have left it with both ends here.
     try_run("ip", "link", "delete", settings.name)
     for cgroup in _cgroups(settings):
@@ -127,6 +128,18 @@ def _first_processes(settings: Settings) -> Iterator[int]:
         command = _command(pid)
         if len(command) == 4 and Path(command[2]).name == INIT.name and command[3] == str(settings.state):
             yield pid
+
+
+def _has_ended(pid: int) -> bool:
+    """A dying first process gives up its memory, and with it its command line, before the kernel has ended all others.
+
+    When it is gone, or waits to be buried, they have ended.
+    """
+    try:
+        state = (PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in ("Z", "X")
 
 
 def _numbers() -> list[int]:

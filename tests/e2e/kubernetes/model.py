@@ -124,6 +124,8 @@ class Model:
         until(lambda: self.condition("Ready").get("status") == "True", "the model to answer", seconds, self.told)
         until(lambda: len(self.killer.pods(model=self.name, component="router")) >= 2, "two routers", seconds)
         until(lambda: len(self.killer.pods(model=self.name, component="server", version=self.stable)) >= 1, "a server")
+        # Ready is said by pods. The node's own table of a new Service's pods may be seconds behind, and refuses until then.
+        until(lambda: _takes_connections(self.target), "the Service to lead to them", seconds)
 
     def wait_for(self, phase: Phase | str, seconds: float = 60, *, weight: float | None = None) -> Object:
         """Until the rollout is in a phase (and at a weight); the status then."""
