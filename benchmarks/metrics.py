@@ -31,12 +31,12 @@ from benchmarks.machine import versions_line
 from benchmarks.serving import Started, call, cpu_seconds, post, process
 from canario.adapters.versions import StoredVersion
 from canario.kernel.kernel import row_of
+from canario.kernel.limits import Limits
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, train
 from canario.serving import served
 from canario.serving.answering import Caller
 from canario.serving.http import JSON, Request
-from canario.serving.limits import Limits
 from canario.serving.metrics import Metrics
 from canario.serving.own_requests import binary_request, grpc_request, predict_request
 from canario.serving.process import ServeOptions, serve

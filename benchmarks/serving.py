@@ -32,10 +32,10 @@ from grpc import aio
 
 from canario.adapters.versions import StoredVersion
 from canario.kernel.kernel import row_of
+from canario.kernel.limits import Limits
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, train
 from canario.serving import open_inference_pb2 as pb
-from canario.serving.limits import Limits
 from canario.serving.own_requests import binary_request, grpc_request, json_request, predict_request
 from canario.serving.served import ServedVersion
 from canario.serving.warmup import warmup_columns

@@ -1,4 +1,4 @@
-"""Rows in memory as a card has them: one typed array a column, to and from pandas; bounds and words are checked by serving.
+"""Rows in memory as a card has them: one typed array a column, to and from pandas; bounds and words are for `checks`.
 
 number              float64, NaN is null
 integer             int64; nullable: float64, NaN is null

@@ -13,12 +13,12 @@ from canario.errors import Unavailable
 from canario.feedback.log import PredictionLog
 from canario.kernel.kernel import Columns, Kernel
 from canario.kernel.predictions import Predictions
+from canario.kernel.rows import json_cells
 from canario.model.card import Card
 from canario.model.feedback import Prediction, Value
 from canario.model.version import VersionName
 from canario.serving.metrics import Metrics
 from canario.serving.request_metrics import Protocol
-from canario.serving.rows import json_cells
 
 _SAFE_REQUEST = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 REQUEST_HEADER = "x-request-id"

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from canario.errors import CanarioError, InputError, NotFound, Overloaded, Unavailable
+from canario.kernel.limits import Limits
 from canario.serving.answering import REQUEST_HEADER, caller_of
 from canario.serving.http import (
     Disconnected,
@@ -24,7 +25,6 @@ from canario.serving.http import (
     read_body,
     send_response,
 )
-from canario.serving.limits import Limits
 from canario.serving.pages import Pages
 from canario.serving.request_metrics import Protocol
 from canario.serving.rest import Rest

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from canario.errors import InputError
 from canario.kernel.predictions import Predictions
+from canario.kernel.rows import reason_and_place
 from canario.model.version import VersionName
-from canario.serving.rows import reason_and_place
 from canario.serving.tensors import TensorHead, TensorsCodec, from_wire, output_values, refuse_parameters, to_wire
 
 HEADER_LENGTH = b"inference-header-content-length"

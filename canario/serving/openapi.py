@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from canario import __version__
+from canario.kernel.checks import LARGEST_INTEGER, describe
 from canario.model.card import Card, Column, ColumnKind, Task
-from canario.serving.checks import LARGEST_INTEGER, describe
 from canario.serving.served import ServedVersion
 from canario.serving.tensors import TensorSpec
 from canario.serving.truths import ID_PATTERN, LONGEST_ID_CHARACTERS, MOST_REFUSALS

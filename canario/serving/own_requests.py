@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canario.kernel.kernel import Columns
+from canario.kernel.rows import json_cells
 from canario.serving import open_inference_pb2 as pb
 from canario.serving.answering import Caller
 from canario.serving.http import JSON, Request
 from canario.serving.infer_json import HEADER_LENGTH
 from canario.serving.request_metrics import Protocol
-from canario.serving.rows import json_cells
 from canario.serving.served import ServedVersion
 from canario.serving.tensors import TensorSpec, to_wire
 

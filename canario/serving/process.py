@@ -17,9 +17,9 @@ import uvicorn
 import uvloop
 
 from canario.errors import Conflict
+from canario.kernel.limits import Limits
 from canario.serving.app import Application, build_app
 from canario.serving.grpc_server import GrpcServer
-from canario.serving.limits import Limits
 from canario.serving.operator import operator_configuration
 from canario.serving.whole_answers import WholeAnswers
 

@@ -17,12 +17,12 @@ from canario.errors import IntegrityError, NotFound, Overloaded
 from canario.feedback.log import PredictionLog
 from canario.feedback.opening import open_truths
 from canario.feedback.settings import feedback_url, kept_name
+from canario.kernel.limits import Limits
 from canario.kernel.load import load_kernel
+from canario.kernel.rows import RowsCodec
 from canario.model.reference import Reference
 from canario.serving.answering import Answering
-from canario.serving.limits import Limits
 from canario.serving.metrics import Metrics, names_of
-from canario.serving.rows import RowsCodec
 from canario.serving.tensors import TensorsCodec
 
 if TYPE_CHECKING:

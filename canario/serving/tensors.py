@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canario.errors import InputError, TooLarge
+from canario.kernel.checks import CardCheck
 from canario.kernel.columns import dtype_of
+from canario.kernel.limits import Limits
 from canario.kernel.predictions import Predictions
 from canario.model.card import Card, Column, Task
-from canario.serving.checks import CardCheck
-from canario.serving.limits import Limits
 
 MATRIX = "input"
 WIRE_TYPES = {"FP64": np.dtype("<f8"), "INT64": np.dtype("<i8"), "BOOL": np.dtype(np.bool_)}

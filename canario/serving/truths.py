@@ -14,9 +14,9 @@ from canario.feedback.incoming import (
     read_lines,
     read_list,
 )
+from canario.kernel.rows import reason_and_place
 from canario.model.card import Card
 from canario.model.feedback import Feedback
-from canario.serving.rows import reason_and_place
 
 __all__ = ["ID_PATTERN", "LONGEST_ID_CHARACTERS", "MOST_REFUSALS", "is_list", "read_truth", "read_truths"]
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from canario.adapters.versions import StoredVersion
 from canario.kernel.columns import columns_from_frame
 from canario.kernel.kernel import Columns
+from canario.kernel.rows import json_cells
 from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, train
-from canario.serving.rows import json_cells
 from tests.serving import server_processes
 from tests.serving.server_processes import Server
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canario.errors import InputError
+from canario.kernel.checks import LARGEST_INTEGER
 from canario.kernel.columns import dtype_of
-from canario.serving.checks import LARGEST_INTEGER
+from canario.kernel.limits import Limits
+from canario.kernel.rows import RowsCodec, json_cells
 from canario.serving.infer_json import InferRequest
-from canario.serving.limits import Limits
-from canario.serving.rows import RowsCodec, json_cells
 from canario.serving.tensors import TensorsCodec
 from tests.serving import sample_requests as samples
 from tests.serving.small_versions import RENT, SHOP

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from canario.drift import bins
 from canario.kernel.columns import columns_from_frame
+from canario.kernel.rows import json_cells
 from canario.model.card import Card, Column, ColumnKind
 from canario.model.reference import Reference, Spread
 from canario.model.version import KernelChoice, KernelKind, Score, VersionName, VersionRecord
 from canario.serving.metrics import Metrics
 from canario.serving.request_metrics import Protocol
-from canario.serving.rows import json_cells
 from tests.serving.metric_text import Series, of, promtool_says, series_of, values
 from tests.serving.small_versions import SHOP, shop_rows
 

@@ -1,4 +1,4 @@
-"""What one request may cost; the same limits hold for REST and gRPC."""
+"""What one request or message may cost; the same limits hold for every protocol."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canario.errors import InputError, TooLarge
+from canario.kernel.checks import CardCheck, describe
+from canario.kernel.limits import Limits
 from canario.model.card import Card, Column, ColumnKind
 from canario.model.feedback import Value
-from canario.serving.checks import CardCheck, describe
-from canario.serving.limits import Limits
 
 _JSON_TYPES: dict[ColumnKind, type] = {
     ColumnKind.NUMBER: float,

@@ -1,4 +1,4 @@
-"""Whether columns fit the card: bounds, words, lengths, nulls; the one place for it, shared by REST and gRPC, pure."""
+"""Whether columns fit the card: bounds, words, lengths, nulls; the one place for it, shared by every way in, pure."""
 
 from __future__ import annotations
 
