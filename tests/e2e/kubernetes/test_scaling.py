@@ -210,6 +210,9 @@ def test_servers_stay_while_prometheus_is_away(scaled: Scaled, report: Callable[
     version = model.stable
     with model.traffic(FEW), model.traffic(HALFWAY - FEW):
         scaled.wait_for_servers(version, AT_HALFWAY)
+        # The pause before this test's traffic must have left the window: it could still cost a server.
+        time.sleep(SCALING["windowSeconds"] + SCALING["scaleDownSeconds"])
+        scaled.wait_for_servers(version, AT_HALFWAY)
         model.kube.kubectl("scale", "deployment/prometheus", "--replicas=0", here)
         fewest = fewest_during(AWAY_SECONDS, lambda: scaled.replicas(version))
         model.kube.kubectl("scale", "deployment/prometheus", "--replicas=1", here)
