@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from canario.adapters.database import Database
 from canario.adapters.homes import feedback_file, join_file, predictions_folder
 from canario.errors import EvidenceLost, IntegrityError, Unavailable
-from canario.feedback.database import Database
 from canario.feedback.joined import Joined, labelled_prediction
 from canario.feedback.reading import Answered, log_files, read_answers
 from canario.feedback.record import SCHEMA, SCHEMA_NUMBER, Record

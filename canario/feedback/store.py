@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from canario.adapters.database import Database
 from canario.errors import InputError
-from canario.feedback.database import Database
 from canario.model.feedback import Feedback, Received
 
 _SCHEMA = """

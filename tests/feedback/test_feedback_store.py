@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from canario.adapters import database
 from canario.errors import InputError, IntegrityError, Unavailable
-from canario.feedback import database
 from canario.feedback.store import Arrived, FeedbackStore
 from canario.model.feedback import Feedback, Received
 
