@@ -20,6 +20,7 @@ CanarioError                     1   500  INTERNAL
 │   └── Overloaded                   503  RESOURCE_EXHAUSTED
 ├── ClusterRefused               1   500  FAILED_PRECONDITION  the API server of a cluster does not allow it
 ├── RouterError                  1   500  INTERNAL             the router refused its configuration or died
+├── TooManyRejects               3   409  ABORTED              more rows of a batch don't fit the card than the limit allows
 ├── NotBetter                    3   409  ABORTED              a retraining's candidate was not shown to be better
 └── RolledBack                   3   409  ABORTED              a rollout was judged bad and undone
 """
@@ -137,6 +138,14 @@ class ClusterRefused(CanarioError):
 
 class RouterError(CanarioError):
     """The router refused its configuration, or does not run."""
+
+
+class TooManyRejects(CanarioError):
+    """A batch that was stopped, because the share of its rows that don't fit the card is above the limit."""
+
+    exit_code = 3
+    http_status = 409
+    grpc_status = "ABORTED"
 
 
 class NotBetter(CanarioError):

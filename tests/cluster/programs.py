@@ -77,6 +77,7 @@ ALL = (
         kept=("github.com/kedacore/keda/v2", "config/crd/bases"),
     ),
     Module("metrics-server", ("metrics-server",), on_demand=True),
+    Module("versitygw", ("versitygw",), on_demand=True),
 )
 CLUSTER = tuple(module.name for module in ALL if not module.on_demand)
 """What every cluster needs."""
