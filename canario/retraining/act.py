@@ -131,6 +131,7 @@ def _attempt(
     begun = replace(begun, figures=judgement.figures)
     if not judgement.is_better:
         return _ended(around, begun, Outcome.REJECTED, judgement.reason)
+    around.record.keep(begun)  # what was measured outlives a store that is full
     begun = replace(begun, candidate=around.publish(trained.draft))
     progress(f"published as {room.name}:{begun.candidate}")
     if around.begin is None:

@@ -71,6 +71,17 @@ def test_a_version_that_never_speaks_up_is_not_better() -> None:
     assert not compare(TWO, rows((50, "fraud", "fraud", "clean"), (500, "clean", "clean", "clean"))).is_better
 
 
+def test_a_stable_version_that_has_fallen_silent_can_be_bettered() -> None:
+    """It stops nobody any more: a candidate that catches frauds is better, and one that stops everybody is not."""
+    missed = rows((60, "fraud", "clean", "fraud"), (20, "fraud", "clean", "clean"), (2000, "clean", "clean", "clean"))
+    judgement = compare(TWO, [*missed, *rows((10, "clean", "clean", "fraud"))])
+    assert judgement.is_better
+    assert [figure.name for figure in judgement.figures] == ["recall", "accuracy"]
+    judgement = compare(TWO, [*missed, *rows((2000, "clean", "clean", "fraud"))])
+    assert not judgement.is_better
+    assert "accuracy may have fallen" in judgement.reason
+
+
 def test_no_rows_show_nothing() -> None:
     """No rows, no verdict, for every kind of label."""
     for label in (TWO, THREE, COST):
