@@ -51,6 +51,11 @@ def join_file(model: str) -> Path:
     return canario_home() / "feedback" / f"{model}.joined.sqlite"
 
 
+def stream_file(model: str) -> Path:
+    """The queues of a model's messages, where no broker is named."""
+    return canario_home() / "stream" / f"{model}.sqlite"
+
+
 def monitoring_folder() -> Path:
     """What this machine's Prometheus and Alertmanager read and keep."""
     return canario_home() / "monitoring"

@@ -1,0 +1,55 @@
+"""Chooses where messages are kept: in a file of this machine, or in the broker that CANARIO_BROKER_URL names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from canario.adapters.homes import stream_file
+from canario.errors import UsageError
+from canario.ports.stream import Broker
+
+BROKER_URL = "CANARIO_BROKER_URL"
+"""The setting; empty or absent: a file of this machine."""
+_HINT = f"set {BROKER_URL} to amqp://USER:PASSWORD@HOST:5672/VHOST, amqps://... or sqlite:PATH, or unset it for a file of this machine"
+
+
+def open_broker(model: str, url: str | None = None) -> Broker:
+    """The broker of one model's messages; it connects with the first question. Raises UsageError for a URL that cannot be.
+
+    `url` in place of the setting, "" for the file of this machine.
+    """
+    url = os.environ.get(BROKER_URL, "") if url is None else url
+    scheme, colon, rest = url.partition(":")
+    if not url or (scheme == "sqlite" and colon):
+        from canario.stream.sqlite import SqliteBroker
+
+        return SqliteBroker(_file(rest) if url else stream_file(model))
+    # Never the whole URL in an error: it may hold a password.
+    if scheme not in ("amqp", "amqps") or not colon:
+        begins = f"it begins with {scheme[:16]}:" if colon else "it names no scheme"
+        raise UsageError(f"no broker is known by such a URL: {begins}", at=BROKER_URL, hint=_HINT)
+    if not _names_a_host(url):
+        raise UsageError(f"the URL of the broker names no host and port: {scheme}:...", at=BROKER_URL, hint=_HINT)
+    from canario.stream.rabbitmq import RabbitMq
+
+    return RabbitMq(url)
+
+
+def _file(path: str) -> Path:
+    if not path:
+        raise UsageError("sqlite: names no file", at=BROKER_URL, hint="write sqlite:PATH")
+    if path.startswith("//"):
+        raise UsageError("sqlite: takes a path, not an address", at=BROKER_URL, hint=f"write sqlite:/{path.lstrip('/')}")
+    if Path(path).is_dir():
+        raise UsageError(f"{path} is a folder", at=BROKER_URL, hint="name a file in it: it is made when it is not there")
+    return Path(path).expanduser().absolute()
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
