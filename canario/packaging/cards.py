@@ -12,6 +12,7 @@ from canario.model.card import Card, Column, ColumnKind, Task
 from canario.model.version import MODEL_PATTERN
 
 NAME = re.compile(MODEL_PATTERN)
+_UNQUOTABLE = frozenset('"\\')
 
 
 def read_card(path: Path) -> Card:
@@ -61,6 +62,9 @@ def _contradictions(card: Card) -> Iterator[tuple[str, str, str]]:
 
 
 def _column_contradictions(column: Column, place: str) -> Iterator[tuple[str, str, str]]:
+    if not column.name.isprintable() or not _UNQUOTABLE.isdisjoint(column.name):
+        # The reader of requests is made from the names, and takes none that JSON would have to escape.
+        yield f"{place}.name", f"{column.name!r} has a quote, a backslash or a control character", "use another name"
     if (column.kind is ColumnKind.CATEGORY) != bool(column.categories):
         yield f"{place}.categories", "a category column has them, and no other", "list the words, or change the kind"
     if len(set(column.categories)) < len(column.categories) or "" in column.categories:
