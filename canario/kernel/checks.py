@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,45 @@ class CardCheck:
                 columns[column.name] = words[column.name]
                 self._check_words(place, columns[column.name].tolist(), where)
         return columns
+
+    def misfit_of_row(self, numbers: Sequence[float], words: Mapping[str, str]) -> InputError | None:
+        """What is said of one row, its numbers in the order of `numeric`; None when it fits."""
+        try:
+            self.fitted(
+                np.array([numbers], dtype=np.float64).T,
+                {name: np.array([word], dtype=object) for name, word in words.items()},
+                lambda _, place: self._card.columns[place].name,
+            )
+        except InputError as misfit:
+            return misfit
+        return None
+
+    def number_misfits(self, place: int, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Which of many numbers of one column the card does not allow, NaN being null; None when all fit.
+
+        `values` has any numeric type. Two passes tell that all fit, which is the rule in large tables.
+        """
+        row = self._row_of_place[place]
+        if values.dtype == np.bool_ or not len(values):
+            return None
+        low, high, nullable = self._low[row, 0], self._high[row, 0], self._nullable[row, 0]
+        whole = values.dtype.kind in "iu" or self._fractional[row, 0]
+        least, most = (np.fmin, np.fmax) if nullable else (np.minimum, np.maximum)
+        if whole and least.reduce(values) >= low and most.reduce(values) <= high:
+            return None
+        fits = (values >= low) & (values <= high)
+        if not whole:
+            fits &= np.trunc(values) == values
+        if nullable:
+            fits |= np.isnan(values)
+        return None if fits.all() else ~fits
+
+    def allows_word(self, place: int, word: str) -> bool:
+        """Whether a word may stand in a column of words."""
+        column = self._card.columns[place]
+        if column.kind is ColumnKind.CATEGORY:
+            return word in self._allowed[column.name]
+        return len(word) <= column.longest_characters
 
     def _check_numbers(self, numbers: NDArray[np.float64], where: Where) -> None:
         fits = (numbers >= self._low) & (numbers <= self._high)

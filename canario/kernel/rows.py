@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -65,7 +65,22 @@ class RowsCodec:
 
     def columns(self, body: bytes) -> dict[str, NDArray[Any]]:
         """The columns of `{"rows": [{...}, ...]}` or of one row object. Raises InputError with the value's path."""
-        rows, prefix = self._rows(body)
+        return self._fitted(*self._rows(body))
+
+    def columns_of(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+        """The same of rows in memory, as Python or numpy has them. Raises what `columns` raises."""
+        plain = [
+            {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+            for row in rows
+        ]
+        try:
+            read = msgspec.convert(plain, self._many.type)
+        except (ValueError, RecursionError) as wrong:
+            self._refuse(wrong, "rows")
+        self._check_number(read, "rows")
+        return self._fitted(read, "rows")
+
+    def _fitted(self, rows: Sequence[Any], prefix: str) -> dict[str, NDArray[Any]]:
         # None becomes NaN, True becomes 1.
         numbers = np.array([[getattr(row, field) for row in rows] for field in self._numbers], dtype=np.float64)
         words = {name: words_array([getattr(row, field) for row in rows]) for field, name in self._words}
@@ -91,6 +106,10 @@ class RowsCodec:
             raise InputError(
                 f"there is nothing beside rows but {next(iter(members))}", at=next(iter(members)), hint="leave it out"
             )
+        self._check_number(rows, prefix)
+        return rows, prefix
+
+    def _check_number(self, rows: Sequence[Any], prefix: str) -> None:
         if not rows:
             raise InputError("there is no row", at=prefix, hint="send at least one")
         if len(rows) > self._limits.most_rows:
@@ -99,7 +118,6 @@ class RowsCodec:
                 at=prefix,
                 hint=f"send at most {self._limits.most_rows} rows in one request",
             )
-        return rows, prefix
 
     def _refuse(self, wrong: Exception, prefix: str) -> NoReturn:
         what, place = reason_and_place(wrong)
@@ -113,10 +131,21 @@ class RowsCodec:
 
 
 def _field(index: int, column: Column) -> tuple[Any, ...]:
+    return (f"c{index}", _cell_type(column), *([None] if column.nullable else []))
+
+
+def _cell_type(column: Column) -> Any:
     kind = _JSON_TYPES[column.kind]
-    if column.nullable:
-        return f"c{index}", kind | None, None
-    return f"c{index}", kind
+    return kind | None if column.nullable else kind
+
+
+def misfit_of_type(column: Column, cell: object) -> str:
+    """What `POST /predict` says of a cell whose type is not the column's; empty when it is."""
+    try:
+        msgspec.convert(cell, _cell_type(column))
+    except ValueError as wrong:
+        return f"{column.name} does not fit: {reason_and_place(wrong)[0]}"
+    return ""
 
 
 def words_array(words: Sequence[str | None]) -> NDArray[np.object_]:

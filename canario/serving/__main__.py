@@ -7,8 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
+from canario.adapters.unpacking import unpacked
 from canario.errors import CanarioError
-from canario.serving.archives import unpacked
 from canario.serving.process import ServeOptions, serve
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from canario.adapters import unpacking
+from canario.adapters.unpacking import unpacked
 from canario.adapters.versions import RECORD_FILE, read_version
 from canario.errors import CanarioError, DigestMismatch, NotFound, Unavailable, UntrustedCode, UsageError
 from canario.packaging.archives import export_version
 from canario.packaging.provenance import libraries
-from canario.serving import archives
-from canario.serving.archives import unpacked
 from tests.serving.server_processes import running, start
 
 
@@ -125,7 +125,7 @@ def test_an_archive_that_would_be_unpickled_is_refused(moody_folder: Path, tmp_p
 
 def test_an_endless_archive_is_not_fetched(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is longer than an archive may be is given up before it fills the disk."""
-    monkeypatch.setattr(archives, "LONGEST_ARCHIVE_BYTES", 1000)
+    monkeypatch.setattr(unpacking, "LONGEST_ARCHIVE_BYTES", 1000)
     with served_by_http(tmp_path) as address, pytest.raises(CanarioError, match="longer than"):
         unpacked(f"{address}/{archive.name}")
 

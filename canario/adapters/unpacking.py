@@ -1,8 +1,9 @@
-"""The folder of a version that comes as an archive, a file or an address: fetched within bounds, proved, and unpacked once; serving it is for the process."""
+"""The folder of a version that comes as an archive, a file or an address: fetched within bounds, proved, and unpacked once; serving it is for others."""
 
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import httpx
@@ -27,9 +28,10 @@ LONGEST_WAIT_SECONDS = 30.0
 MOST_REDIRECTS = 5
 
 
-def unpacked(place: str) -> Path:
+def unpacked(place: str, *, stale_seconds: float = 0.0) -> Path:
     """The folder of the version at a place: a path or an http(s) address, with `#sha256:...` behind it if only that digest will do.
 
+    What an ended process left half unpacked longer ago than `stale_seconds` is cleared; a server is alone with its folder.
     What was unpacked here before is proved again and taken as it is, also when the place is out of reach. Raises NotFound,
     UsageError, DigestMismatch, LibraryMismatch or UntrustedCode, saying what is wrong with it; Unavailable for an address that
     does not answer.
@@ -39,7 +41,7 @@ def unpacked(place: str) -> Path:
     if known is not None:
         return known
     unpacked_folder().mkdir(parents=True, exist_ok=True)
-    remove_stale_staging(unpacked_folder(), older_than_seconds=0.0, now_seconds=float("inf"))
+    remove_stale_staging(unpacked_folder(), older_than_seconds=stale_seconds, now_seconds=time.time() + 1.0)
     if not where.startswith(("http://", "https://")):
         return _unpack(read_archive(Path(where)), Path(where), digest)
     with tempfile.TemporaryDirectory(prefix="canario-archive-") as folder:
