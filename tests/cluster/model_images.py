@@ -46,7 +46,9 @@ _TRAINING = (
 """A change in these trains the versions again."""
 _SERVING = ("canario", "service.py", "bentofile.yaml", "requirements/runtime.txt")
 """A change in these makes new images of them."""
-_NOT_IMPORTED = tuple(f"canario/{room}/" for room in ("cli", "drift", "platforms", "ports", "rollout", "router"))
+_NOT_IMPORTED = tuple(
+    f"canario/{room}/" for room in ("batch", "cli", "drift", "platforms", "ports", "rollout", "router", "stream")
+)
 """Except in these: they are in the image, and no server imports them."""
 
 

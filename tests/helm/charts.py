@@ -78,6 +78,8 @@ ALL_OF_THE_MODEL = (
     "networkPolicy.enabled=true,podMonitor.enabled=true,networkPolicy.controllerNamespace=canario",
     "--set",
     "retraining.enabled=true,feedbackSecret=labels,archivesClaim=archives",
+    "--set",
+    "stream.enabled=true,stream.brokerSecret=broker,stream.autoscaling.maxReplicas=5",
     "--set-json",
     'networkPolicy.clients=[{"podSelector":{"matchLabels":{"app":"shop"}}}]',
 )

@@ -114,7 +114,7 @@ def test_fenced_routers_are_asked_by_named_clients_and_the_smoke_test(helm: Helm
     """Who may ask the model is a value, and `helm test` passes with any."""
     rendered = helm.render("model", *ALL_OF_THE_MODEL)
     clients, operator = find(rendered, "NetworkPolicy", "fraud-router")["spec"]["ingress"]
-    own, shop = clients["from"]
+    own, _workers, shop = clients["from"]
     assert own["podSelector"]["matchLabels"].items() <= smoke(helm)["metadata"]["labels"].items()
     assert shop == {"podSelector": {"matchLabels": {"app": "shop"}}}
     assert [port["port"] for port in operator["ports"]] == [9901]

@@ -13,7 +13,7 @@ def pods(helm: Helm) -> dict[str, Object]:
     model = helm.run("template", "fraud", str(CHARTS / "model"), *ALL_OF_THE_MODEL).stdout
     rendered = [*objects(model), *helm.render("canario", *ALL_OF_THE_CONTROLLER, release="canario")]
     found = pod_specs(rendered)
-    assert found.keys() == {"canario", "fraud-router", "fraud-test"}
+    assert found.keys() == {"canario", "fraud-router", "fraud-test", "fraud-worker"}
     return found
 
 
@@ -46,6 +46,6 @@ def test_every_container_says_what_it_needs(pods: dict[str, Object]) -> None:
 
 def test_pods_that_stay_are_spread(pods: dict[str, Object]) -> None:
     """Two of a kind go to two nodes where there are two, and to one where there is one."""
-    for name in ("canario", "fraud-router"):
+    for name in ("canario", "fraud-router", "fraud-worker"):
         for constraint in pods[name]["topologySpreadConstraints"]:
             assert constraint["whenUnsatisfiable"] == "ScheduleAnyway"

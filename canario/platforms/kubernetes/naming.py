@@ -19,14 +19,17 @@ CONTROLLER_ANNOTATION = f"{GROUP}/controller"
 """On the state: the namespace of the controller that wrote it last, where its lease is found."""
 LEASE_NAME = "canario-controller"
 
-SERVER, ROUTER, STATE, RETRAINING = "server", "router", "state", "retraining"
+SERVER, ROUTER, STATE, RETRAINING, BATCH = "server", "router", "state", "retraining", "batch"
+WORKER = "worker"
 
 REST_PORT, GRPC_PORT, SERVER_OPERATOR_PORT = 3000, 3001, 3002
 CLIENTS_PORT, ROUTER_OPERATOR_PORT, ROUTER_ADMIN_PORT = 8080, 9901, 9900
 
 FIELD_MANAGER = "canario-controller"
 LONGEST_NAME = 63
-_RESERVED = frozenset({ROUTER, STATE, RETRAINING, "journal", "servers"})
+LONGEST_BATCH_NAME = 48
+"""Of a CronJob whose Jobs have indexes: its Job's name is eleven characters longer, and a pod's host name has the index behind that."""
+_RESERVED = frozenset({ROUTER, STATE, RETRAINING, WORKER, "journal", "servers"})
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -46,9 +49,23 @@ def router_object(model: str) -> str:
     return f"{model}-{ROUTER}"
 
 
+def worker_object(model: str) -> str:
+    """The name of the Deployment that answers messages, and of what scales it."""
+    return f"{model}-{WORKER}"
+
+
 def retraining_object(model: str) -> str:
     """The name of the CronJob that retrains a model, and of its service account; Jobs that are asked for begin with it."""
     return f"{model}-{RETRAINING}"
+
+
+def batch_object(model: str, schedule: str) -> str:
+    """The name of the CronJob of a schedule of rows: `fraud-score-weekly`; with a few letters of a hash where that is too long."""
+    name = f"{model}-score-{schedule}"
+    if len(name) <= LONGEST_BATCH_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_BATCH_NAME - len(digest) - 1].rstrip('-')}-{digest}"
 
 
 def state_object(model: str) -> str:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from canario.adapters.kubernetes_api import Object
 from canario.model.deployment import Deployment
 from canario.model.resource import Autoscaling, ModelDeploymentSpec
-from canario.platforms.kubernetes.naming import version_object
+from canario.platforms.kubernetes.naming import WORKER, is_component, version_object
 from canario.platforms.kubernetes.resource import replicas_of
 from canario.rollout.capacity import servers_needed
 
@@ -112,7 +112,7 @@ def condition_of(autoscaling: Autoscaling, scaling: Scaling, scaled: Iterable[Ob
     )
     if scaling.by is ScaledBy.PROMETHEUS:
         for each in scaled:
-            refused = _refusal(each)
+            refused = "" if is_component(each, WORKER) else _refusal(each)
             if refused:
                 return "False", "KedaRefuses", f"scaledobject {each['metadata']['name']}: {refused}"
     return "True", "FollowsLoad", f"{_aim(autoscaling)}: {told}"

@@ -18,6 +18,10 @@
 {{- default (printf "canario:%s" .Chart.AppVersion) .Values.router.image -}}
 {{- end -}}
 
+{{- define "model.workerImage" -}}
+{{- default (include "model.routerImage" .) .Values.stream.image -}}
+{{- end -}}
+
 {{- define "model.trainerImage" -}}
 {{- default (printf "canario-trainer:%s" .Chart.AppVersion) .Values.retraining.image -}}
 {{- end -}}

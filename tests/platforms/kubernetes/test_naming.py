@@ -75,7 +75,7 @@ def test_a_plain_version_has_a_plain_name(version: str) -> None:
     assert version_object("fraud", version) == f"fraud-{version}"
 
 
-@pytest.mark.parametrize("version", ["router", "state", "journal", "servers", "1.0", "a_b", "x" * 63])
+@pytest.mark.parametrize("version", ["router", "state", "journal", "servers", "worker", "1.0", "a_b", "x" * 63])
 def test_any_other_version_has_letters_of_a_hash_after_what_can_be_read(version: str) -> None:
     """A version that is no label, is too long or is reserved is still recognised by its beginning."""
     name = version_object("fraud", version)

@@ -14,7 +14,7 @@ from canario.model.deployment import Deployment, Rollout, ServedVersion
 from canario.model.resource import Autoscaling, ModelDeploymentSpec
 from canario.model.rollout import Phase, RolloutSpec, RolloutState, Step
 from canario.model.split import Split
-from canario.platforms.kubernetes.naming import version_object
+from canario.platforms.kubernetes.naming import WORKER, labels, version_object, worker_object
 from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned
 from canario.platforms.kubernetes.resource import replicas_of
 from canario.platforms.kubernetes.scaling import ScaledBy, Scaling, condition_of, replicas_for, scaling_of
@@ -191,3 +191,5 @@ def test_what_keda_refuses_is_told_in_its_words() -> None:
     refused = {"metadata": {"name": "fraud-v1"}, "status": {"conditions": [ready]}}
     assert condition_of(spec.autoscaling, scaling, [refused])[:2] == ("False", "KedaRefuses")
     assert "no such host" in condition_of(spec.autoscaling, scaling, [refused])[2]
+    of_workers = {**refused, "metadata": {"name": worker_object("fraud"), "labels": labels("fraud", WORKER)}}
+    assert condition_of(spec.autoscaling, scaling, [of_workers])[:2] == ("True", "FollowsLoad")
