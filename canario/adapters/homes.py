@@ -56,6 +56,11 @@ def stream_file(model: str) -> Path:
     return canario_home() / "stream" / f"{model}.sqlite"
 
 
+def ledger_file(model: str) -> Path:
+    """What this machine's workers remember of messages."""
+    return canario_home() / "stream" / f"{model}.ledger.sqlite"
+
+
 def monitoring_folder() -> Path:
     """What this machine's Prometheus and Alertmanager read and keep."""
     return canario_home() / "monitoring"

@@ -79,15 +79,19 @@ _SCHEMA_LOCK = 4_207_849_411
 class PostgresDatabase:
     """A connection of this process. Safe for several threads, which take turns; opened when it is first needed."""
 
-    def __init__(self, url: str) -> None:
-        """Raises UsageError when the address cannot be read."""
+    def __init__(self, url: str, *, keeps: str = "feedback", variable: str = URL_VARIABLE) -> None:
+        """`keeps` is what errors say that it keeps, and `variable` what they say that names it.
+
+        Raises UsageError when the address cannot be read.
+        """
+        self._keeps, self._variable = keeps, variable
         try:
             given = conninfo_to_dict(url)
         except psycopg.ProgrammingError as wrong:
             # Its words may hold a piece of the password.
             raise UsageError(
                 "the database's address cannot be read",
-                at=URL_VARIABLE,
+                at=variable,
                 hint="it looks like postgresql://user:password@host:5432/database; write @ in a password as %40, / as %2F",
             ) from wrong
         usual = {"connect_timeout": str(CONNECT_SECONDS), "application_name": "canario", "tcp_user_timeout": "10000"}
@@ -145,9 +149,9 @@ class PostgresDatabase:
     def _unavailable(self, failed: psycopg.Error) -> Unavailable:
         self._rests_until = time.monotonic() + REST_SECONDS
         words = " ".join(str(failed).split())
-        self._failure = f"the feedback database cannot be used now: {words[:300]}"
+        self._failure = f"the {self._keeps} database cannot be used now: {words[:300]}"
         return Unavailable(
-            self._failure, at=self.name, hint=f"see that {URL_VARIABLE} names a database that answers, then try again"
+            self._failure, at=self.name, hint=f"see that {self._variable} names a database that answers, then try again"
         )
 
     def _close(self) -> None:
