@@ -23,6 +23,26 @@ ARCHIVE_PATTERN = (
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 
+_STEP = "(/[1-9][0-9]?)?"
+
+
+def _cron_field(value: str) -> str:
+    """One of the five fields of a schedule: single values, ranges and steps, separated by commas."""
+    part = rf"([*]|({value})(-({value}))?){_STEP}"
+    return f"{part}(,{part})*"
+
+
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DAYS = "sun|mon|tue|wed|thu|fri|sat"
+SCHEDULE_PATTERN = (
+    f"^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|{_cron_field('[0-5]?[0-9]')}"
+    f" +{_cron_field('[01]?[0-9]|2[0-3]')} +{_cron_field('0?[1-9]|[12][0-9]|3[01]')}"
+    f" +{_cron_field(f'0?[1-9]|1[0-2]|{_MONTHS}|{_MONTHS.upper()}')} +{_cron_field(f'[0-6]|{_DAYS}|{_DAYS.upper()}')})$"
+)
+"""When something is done, as cron has it: minute, hour, day of the month, month, day of the week."""
+PLACE_PATTERN = r"^([a-z][a-z0-9+.-]*://[^\s$]+|[A-Za-z0-9_*?\[][A-Za-z0-9._=,*?\[\]-]*(/[A-Za-z0-9_*?\[][A-Za-z0-9._=,*?\[\]-]*)*/?)$"
+"""Where rows are: an address, or a path below a volume that leads nowhere else; one with `*`, `?` or `[...]` means several files."""
+
 
 class ImagePullPolicy(StrEnum):
     """When a node fetches the image."""
@@ -208,6 +228,64 @@ class Watch:
     """Two classes only: the same for the share of the second class that is missed."""
 
 
+class RowsFormat(StrEnum):
+    """How answered rows are written."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    ARROW = "arrow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSchedule:
+    """Many rows that are scored on a schedule, by the version that is stable when a run begins: a pod a partition."""
+
+    name: str = field(metadata={"minLength": 1, "maxLength": 20, "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$"})
+    """What the schedule is called; its CronJob is named MODEL-score-NAME."""
+    input: str = field(metadata={"minLength": 1, "maxLength": 512, "pattern": PLACE_PATTERN})
+    """The rows: a file, a folder or a pattern of files below the volume of `claim`, or an address of an object store. With several
+    partitions, files are dealt out in the order of their names."""
+    output: str = field(metadata={"minLength": 1, "maxLength": 512, "pattern": PLACE_PATTERN})
+    """The folder for the answers, below the same volume or at an address. Each run writes into a folder of its own there, named as its
+    Job, each partition into `index-N`."""
+    claim: str = field(default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"})
+    """The PersistentVolumeClaim with the rows, which takes the answers too; more than one pod at a time may write to it."""
+    env_secret: str = field(default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"})
+    """The Secret whose keys become variables of the environment, such as the AWS_ACCESS_KEY_ID of an object store."""
+    schedule: str = field(default="0 3 * * 1", metadata={"maxLength": 128, "pattern": SCHEDULE_PATTERN})
+    """When it runs, as cron has it; Mondays at three unless it is said. A run is left out while the one before still goes on."""
+    time_zone: str = field(
+        default="Etc/UTC", metadata={"maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"}
+    )
+    """The time zone of the schedule."""
+    suspend: bool = False
+    """Whether the schedule rests; a run by hand goes on to be possible."""
+    partitions: int = field(default=1, metadata={"minimum": 1, "maximum": 1000})
+    """Into how many parts the input's files are dealt out. Each is tried, ends well or fails on its own."""
+    parallelism: int = field(default=2, metadata={"minimum": 1, "maximum": 100})
+    """How many of them are worked on at the same time."""
+    retries_an_index: int = field(default=3, metadata={"minimum": 0, "maximum": 100})
+    """How often a partition is tried again, going on where it stopped. Rows that fit nothing, and a file that cannot be read, are not tried again."""
+    longest_seconds: int = field(default=86400, metadata={"minimum": 60, "maximum": 2592000})
+    """The longest that a run may take."""
+    format: RowsFormat = RowsFormat.PARQUET
+    """How the answers are written."""
+    rows_a_part: int | None = field(default=None, metadata={"minimum": 1, "maximum": 100000000})
+    """How many rows a file of answers has at most. Left out: as `canario score` has it."""
+    keep: tuple[str, ...] = field(default=(), metadata={"maxItems": 64})
+    """Columns of the input that stand beside the answers."""
+    most_rejects_percent: float = field(default=1.0, metadata={"minimum": 0, "maximum": 100})
+    """More rows than this share, in percent, that do not fit the card, and the partition fails."""
+    image: str = field(default="", metadata={"maxLength": 512, "pattern": "^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"})
+    """The image that scores, with canario and all libraries, as `make trainer` builds it. Left out: `canario-trainer:` and the controller's release."""
+    resources: Resources = Resources()
+    """What each pod asks of its node."""
+    node_selector: Mapping[str, str] = field(default_factory=dict, metadata={"maxProperties": 16})
+    """The labels that a node must have."""
+    tolerations: tuple[Toleration, ...] = field(default=(), metadata={"maxItems": 8})
+    """The taints of nodes that its pods put up with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDeploymentSpec:
     """What serves the model, how many of it, and how a new version takes over."""
@@ -265,5 +343,9 @@ class ModelDeploymentSpec:
     """What the router does with requests."""
     watch: Watch = Watch()
     """How the promoted version is judged while the old one stays warm."""
+    batch: tuple[BatchSchedule, ...] = field(
+        default=(), metadata={"maxItems": 8, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    )
+    """Rows that are scored on a schedule, by whatever version is stable then."""
     history_limit: int = field(default=10, metadata={"minimum": 1, "maximum": 50})
     """How many past rollouts the status tells."""

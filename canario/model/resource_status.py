@@ -157,6 +157,48 @@ class PastRolloutStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRunStatus:
+    """One run of a schedule: a Job with an index a partition."""
+
+    job: str
+    """The Job, and the folder of its answers."""
+    version: str = ""
+    """The version that answers: the one that was stable when the run began."""
+    phase: str = ""
+    """`running`, `complete`, `failed` or `suspended`."""
+    indexes: int = 0
+    """How many partitions there are, numbered from 0."""
+    completed: int = 0
+    """How many are done."""
+    failed: int = 0
+    """How many have failed for good."""
+    completed_indexes: str = ""
+    """Which are done, such as `0-2,5`."""
+    failed_indexes: str = ""
+    """Which have failed."""
+    reasons: tuple[str, ...] = field(default=(), metadata={"maxItems": 8})
+    """Why, in the words of the pods that are still there; also what keeps a pod from starting."""
+    started_at: str | None = field(default=None, metadata=_MOMENT)
+    """When it began."""
+    ended_at: str | None = field(default=None, metadata=_MOMENT)
+    """When it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStatus:
+    """One schedule, and its last runs."""
+
+    name: str
+    """The schedule."""
+    cron_job: str = ""
+    """The CronJob that its runs are made of, also by hand: `kubectl create job --from=cronjob/...`."""
+    version: str = ""
+    """The version that a run would take now."""
+    runs: tuple[BatchRunStatus, ...] = field(default=(), metadata={"maxItems": 8})
+    """The last runs, the newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LastRequest:
     """The last wish that was taken from the annotation `canario.dev/request`."""
 
@@ -171,7 +213,7 @@ class Condition:
     """One condition, in the manner of Kubernetes."""
 
     type: str = field(metadata={"maxLength": 316})
-    """`Ready`, `Accepted`, `Progressing` or `EvidenceReadable`."""
+    """`Ready`, `Accepted`, `Progressing`, `EvidenceReadable`, `Scaling` or `Batch`."""
     status: str = field(metadata={"enum": ["True", "False", "Unknown"]})
     """Whether it holds."""
     observed_generation: int | None = field(default=None, metadata={"minimum": 0, "format": "int64"})
@@ -217,6 +259,10 @@ class ModelDeploymentStatus:
     """What the last decision was made from."""
     history: tuple[PastRolloutStatus, ...] = field(default=(), metadata={"maxItems": 100})
     """The last rollouts, oldest first, as many as `historyLimit`."""
+    batch: tuple[BatchStatus, ...] = field(
+        default=(), metadata={"maxItems": 8, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    )
+    """The schedules of rows to score, and their last runs."""
     last_request: LastRequest | None = None
     """The last wish, and what came of it."""
     conditions: tuple[Condition, ...] = field(
@@ -224,4 +270,5 @@ class ModelDeploymentStatus:
         metadata={"maxItems": 16, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     """`Ready`: the stable version answers. `Accepted`: the spec can be honoured. `Progressing`: a rollout is under way.
-    `EvidenceReadable`: what the gates need can be read."""
+    `EvidenceReadable`: what the gates need can be read. `Scaling`: the number of servers follows the load. `Batch`: the last runs of
+    all schedules went well, or go on."""

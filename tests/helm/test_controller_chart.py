@@ -20,14 +20,15 @@ ALLOWED: dict[tuple[str, str], list[str]] = {
     ("", "pods"): [*READ, "patch"],
     ("autoscaling", "horizontalpodautoscalers"): OWN,
     ("keda.sh", "scaledobjects"): OWN,
+    ("batch", "cronjobs"): OWN,
+    ("batch", "jobs"): READ,
     ("events.k8s.io", "events"): ["create"],
 }
 """All that the controller may do where it rolls out models."""
 ALLOWED_TO_RETRAIN: dict[tuple[str, str], list[str]] = {
-    ("batch", "cronjobs"): ["get"],
-    ("batch", "jobs"): ["list", "create"],
+    ("batch", "jobs"): [*READ, "create"],
 }
-"""All that it may do there besides, where retrainings are on."""
+"""What it may do there besides, where retrainings are on."""
 ALLOWED_TO_LEAD: dict[tuple[str, str], list[str]] = {("coordination.k8s.io", "leases"): ["get", "create", "update"]}
 """All that it may do besides, in its own namespace."""
 

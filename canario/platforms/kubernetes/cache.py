@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from canario.adapters.kubernetes_api import (
     AUTOSCALERS,
     CONFIG_MAPS,
+    CRON_JOBS,
     DEPLOYMENTS,
+    JOBS,
     MODEL_DEPLOYMENTS,
     PODS,
     SCALED_OBJECTS,
@@ -29,8 +31,8 @@ LONGEST_DELAY_SECONDS = 5.0
 UNKNOWN_SECONDS = 15.0
 """How often a kind is looked for that the cluster does not know."""
 _KINDS = (DEPLOYMENTS, SERVICES, CONFIG_MAPS, PODS, AUTOSCALERS)
-_FOREIGN_KINDS = (SCALED_OBJECTS,)
-"""Kinds that a cluster may or may not know: others bring them."""
+_FOREIGN_KINDS = (SCALED_OBJECTS, CRON_JOBS, JOBS)
+"""Kinds that a cluster may or may not know, as others bring them, or that the rights of an older chart do not reach."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ class Seen:
     autoscalers: tuple[Object, ...]
     scaled_objects: tuple[Object, ...] | None = None
     """None when the cluster does not know such objects, or lets nobody see them: KEDA is not there."""
+    cron_jobs: tuple[Object, ...] | None = None
+    """None when the controller may not see them."""
+    jobs: tuple[Object, ...] = ()
 
 
 class Mirror:
@@ -198,6 +203,9 @@ class Cache:
                 each for each in self._mirrors[kind].objects() if each["metadata"]["labels"].get(MODEL_LABEL) == model
             )
 
+        def foreign(kind: Resource) -> tuple[Object, ...] | None:
+            return labelled(kind) if self._mirrors[kind].is_known else None
+
         return Seen(
             resource=self._models.get(model),
             deployments=labelled(DEPLOYMENTS),
@@ -205,7 +213,9 @@ class Cache:
             config_maps=labelled(CONFIG_MAPS),
             pods=labelled(PODS),
             autoscalers=labelled(AUTOSCALERS),
-            scaled_objects=labelled(SCALED_OBJECTS) if self._mirrors[SCALED_OBJECTS].is_known else None,
+            scaled_objects=foreign(SCALED_OBJECTS),
+            cron_jobs=foreign(CRON_JOBS),
+            jobs=labelled(JOBS),
         )
 
     def _ring_own(self, changed: Object) -> None:

@@ -26,6 +26,7 @@ from canario.model.resource import ModelDeploymentSpec
 from canario.model.verdict import Verdict
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.asking import RetrainingAsked
+from canario.platforms.kubernetes.batch_status import batch_status
 from canario.platforms.kubernetes.cache import Cache
 from canario.platforms.kubernetes.events import Teller
 from canario.platforms.kubernetes.intent import Wanted, adapt, asked, first_record, settle
@@ -191,6 +192,8 @@ class ModelLoop:
             messages=look.messages,
             last_wish=self._last_wish,
             scaling=self._world.scaling_told,
+            batch=batch_status(self.model, spec.batch, after.deployment.stable, seen.jobs, seen.pods) if spec else (),
+            batch_problem=self._world.batch_problem if spec else None,
         )
         self._show(resource, sight, now_seconds)
         self._retraining.follow(resource, after.deployment.retraining, now_seconds)

@@ -133,7 +133,11 @@ def _pod(spec: ModelDeploymentSpec, served: ServedVersion, chosen: dict[str, str
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_server(spec, served, chosen)],
-        "volumes": [{"name": "state", "emptyDir": {}}, {"name": "temporary", "emptyDir": {}}, *_archives(spec, served)],
+        "volumes": [
+            {"name": "state", "emptyDir": {}},
+            {"name": "temporary", "emptyDir": {}},
+            *archive_volumes(spec, served),
+        ],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -151,7 +155,7 @@ def _pod(spec: ModelDeploymentSpec, served: ServedVersion, chosen: dict[str, str
         "nodeSelector": dict(spec.node_selector),
         "tolerations": write_noun(spec.tolerations),
     }
-    return pod | _without_nothing(optional)
+    return pod | without_nothing(optional)
 
 
 def _server(spec: ModelDeploymentSpec, served: ServedVersion, chosen: Mapping[str, str]) -> Object:
@@ -159,7 +163,7 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion, chosen: Mapping[st
         "name": "server",
         "image": served.image,
         "imagePullPolicy": str(spec.image_pull_policy),
-        "args": ["--linger-seconds", str(LINGER_SECONDS), "--longest-stop-seconds", "30", *_archive(served)],
+        "args": ["--linger-seconds", str(LINGER_SECONDS), "--longest-stop-seconds", "30", *archive_arguments(served)],
         "env": [
             {"name": "CANARIO_HOME", "value": STATE_FOLDER},
             # What is measured goes by the names that the resource has for it: an autoscaler asks by them.
@@ -172,7 +176,7 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion, chosen: Mapping[st
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
             {"name": "operator", "containerPort": SERVER_OPERATOR_PORT, "protocol": "TCP"},
         ],
-        "resources": _without_nothing(
+        "resources": without_nothing(
             {"requests": dict(spec.resources.requests), "limits": dict(spec.resources.limits)}
         ),
         # A version loads and warms up before it listens: until then there is nothing to ask, and a liveness probe must not end it.
@@ -192,20 +196,20 @@ def _server(spec: ModelDeploymentSpec, served: ServedVersion, chosen: Mapping[st
             {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
             *(
                 {"name": each["name"], "mountPath": ARCHIVES_FOLDER, "readOnly": True}
-                for each in _archives(spec, served)
+                for each in archive_volumes(spec, served)
             ),
         ],
     }
 
 
-def _archive(served: ServedVersion) -> list[str]:
-    """What a server is told of an archive that it shall serve."""
+def archive_arguments(served: ServedVersion) -> list[str]:
+    """What a server or a run is told of an archive that it shall answer with."""
     if not served.archive:
         return []
     return ["--archive", served.archive if is_address(served.archive) else f"{ARCHIVES_FOLDER}/{served.archive}"]
 
 
-def _archives(spec: ModelDeploymentSpec, served: ServedVersion) -> list[Object]:
+def archive_volumes(spec: ModelDeploymentSpec, served: ServedVersion) -> list[Object]:
     """The volume of archives, for a version that lies there; others do not depend on it."""
     claim = spec.archives_claim or served.archives_claim
     if not served.archive or is_address(served.archive) or not claim:
@@ -240,5 +244,6 @@ def _probe(path: str, *, period_seconds: int, failures: int) -> Object:
     }
 
 
-def _without_nothing(content: Object) -> Object:
+def without_nothing(content: Object) -> Object:
+    """The fields that say something."""
     return {key: value for key, value in content.items() if value}

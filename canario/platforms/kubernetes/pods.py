@@ -58,7 +58,7 @@ def messages(pods: Iterable[Object], deployments: Iterable[Object]) -> dict[str,
                 told[version] = condition.get("message", "")[:LONGEST_WORDS]
     for pod in pods:
         if is_component(pod, SERVER) and not _leaves(pod) and not _is_ready(pod):
-            words = _hopeless(pod) or _waiting(pod) or _unscheduled(pod)
+            words = why_waiting(pod)
             if words:
                 told.setdefault(pod["metadata"]["labels"][VERSION_LABEL], words)
     return told
@@ -80,11 +80,16 @@ def servers(pods: Iterable[Object]) -> list[ServerStatus]:
                 http_port=REST_PORT,
                 grpc_port=GRPC_PORT,
                 restarts=sum(container.get("restartCount", 0) for container in _containers(pod)),
-                failure="" if is_ready or _leaves(pod) else _hopeless(pod) or _waiting(pod) or _unscheduled(pod),
+                failure="" if is_ready or _leaves(pod) else why_waiting(pod),
                 pod=pod["metadata"]["name"],
             )
         )
     return found
+
+
+def why_waiting(pod: Object) -> str:
+    """What keeps a pod from running, in the cluster's words; empty when nothing does, or it is only on its way."""
+    return _hopeless(pod) or _waiting(pod) or _unscheduled(pod)
 
 
 def routers(pods: Iterable[Object]) -> list[RouterPod]:
@@ -110,7 +115,8 @@ def _is_ready(pod: Object) -> bool:
 
 
 def _containers(pod: Object) -> list[Object]:
-    return list((pod.get("status") or {}).get("containerStatuses") or [])
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
 def _hopeless(pod: Object) -> str:

@@ -9,6 +9,7 @@ from canario.model.resource import (
     LABEL_KEY_PATTERN,
     VERSION_PATTERN,
     Autoscaling,
+    BatchSchedule,
     ModelDeploymentSpec,
     Resources,
     Strategy,
@@ -38,6 +39,8 @@ _FROM_PROMETHEUS = " || ".join(
     f"has(self.autoscaling.{name})" for name in ("requestsPerSecond", "waitingRequests", "latencyMilliseconds")
 )
 """Autoscaling by a figure that Prometheus measures, which asks nothing of the servers' requests."""
+
+_ADDRESS = "matches('^[a-z][a-z0-9+.-]*://')"
 
 
 def _has_a_tag(name: str) -> str:
@@ -289,6 +292,36 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             " && (!has(self.passAtLeast) || self.failBelow <= self.passAtLeast)))"
             " && (!has(self.passAtLeast) || !has(self.failAbove) || self.passAtLeast <= self.failAbove)",
             "the bounds contradict each other: failBelow <= passAtLeast <= passAtMost <= failAbove",
+        ),
+    ),
+    BatchSchedule: (
+        Rule(
+            f"self.?claim.orValue('') != '' || (self.input.{_ADDRESS} && self.output.{_ADDRESS})",
+            "a path lies on a volume, and none is named: name its claim in claim, or give addresses",
+            ".claim",
+        ),
+        *(
+            Rule(
+                f"!self.{place}.matches('^(file|local|memory):')",
+                "a pod's own files go with the pod: give a path below the volume of claim, or an object store's address",
+                f".{place}",
+            )
+            for place in ("input", "output")
+        ),
+        Rule(
+            "!self.output.matches('[*?\\\\[]')",
+            "answers go to one folder: leave *, ? and [ out of output",
+            ".output",
+        ),
+        Rule(
+            "self.output != self.input && !self.output.startsWith(self.input + (self.input.endsWith('/') ? '' : '/'))",
+            "the output lies in the input, so the next run would score the answers of this one: choose a folder beside it",
+            ".output",
+        ),
+        Rule(
+            f"!has(self.nodeSelector) || self.nodeSelector.all(key, key.matches('{LABEL_KEY_PATTERN}'))",
+            "a key of nodeSelector is no label's name, such as kubernetes.io/arch: letters, digits, -, _ and ., after a prefix/ or not",
+            ".nodeSelector",
         ),
     ),
     Traffic: (

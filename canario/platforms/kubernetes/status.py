@@ -10,9 +10,11 @@ from typing import Any
 from canario.adapters.kubernetes_api import Object
 from canario.model.deployment import PastRollout, Rollout
 from canario.model.evidence import Evidence
+from canario.model.resource_status import BatchStatus
 from canario.model.rollout import Phase, RolloutState
 from canario.model.split import Split
 from canario.model.verdict import Verdict
+from canario.platforms.kubernetes.batch_status import batch_condition
 from canario.platforms.kubernetes.documents import write_noun
 from canario.platforms.kubernetes.intent import Wanted, last_trial, other_content, waits_for
 from canario.platforms.kubernetes.state import Record
@@ -49,6 +51,10 @@ class Sight:
     last_wish: str = ""
     scaling: tuple[str, str, str] | None = None
     """Whether the number of servers follows the load, as a condition; None when it shall not."""
+    batch: tuple[BatchStatus, ...] = ()
+    """The schedules of rows to score, and their last runs."""
+    batch_problem: Problem | None = None
+    """With one of these schedules."""
 
 
 def status_of(record: Record, sight: Sight, previous: Mapping[str, Any], now_seconds: float) -> Object:
@@ -68,6 +74,8 @@ def status_of(record: Record, sight: Sight, previous: Mapping[str, Any], now_sec
         "history": [_past(past) for past in deployment.past[-sight.history_limit :]],
         "conditions": _dated(conditions, previous, sight.generation, now_seconds),
     }
+    if sight.batch:
+        status["batch"] = write_noun(sight.batch)
     if rollout:
         status |= {
             "candidate": rollout.state.candidate,
@@ -94,12 +102,15 @@ def moment(seconds: float) -> str:
 def _conditions(record: Record, sight: Sight) -> dict[str, tuple[str, str, str]]:
     """By type: status, reason, message."""
     scaling = {"Scaling": sight.scaling} if sight.scaling else {}
+    problem = sight.batch_problem
+    batch = ("False", problem.reason, problem.message) if problem else batch_condition(sight.batch)
     return {
         "Ready": _ready(record, sight),
         "Accepted": _accepted(record, sight),
         "Progressing": _progressing(record),
         "EvidenceReadable": _readable(record, sight),
         **scaling,
+        **({"Batch": batch} if sight.batch or problem else {}),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from canario.adapters.kubernetes_api import (
     AUTOSCALERS,
+    CRON_JOBS,
     DEPLOYMENTS,
     SCALED_OBJECTS,
     SERVICES,
@@ -23,17 +24,20 @@ from canario.model.resource import ModelDeploymentSpec
 from canario.model.rollout import StrategyKind
 from canario.model.split import Backend, Endpoint, RouterPlan
 from canario.platforms.kubernetes import metrics
+from canario.platforms.kubernetes.batch_objects import cron_job_of
 from canario.platforms.kubernetes.cache import Seen
 from canario.platforms.kubernetes.fleet import Fleet, FleetLook
 from canario.platforms.kubernetes.labels import ClusterLabels
 from canario.platforms.kubernetes.leadership import Leadership
 from canario.platforms.kubernetes.naming import (
+    BATCH,
     FIELD_MANAGER,
     GRPC_PORT,
     REST_PORT,
     ROUTER_OPERATOR_PORT,
     SERVER,
     VERSION_LABEL,
+    batch_object,
     is_component,
     router_object,
     version_object,
@@ -74,6 +78,8 @@ class World:
         """Whether nothing is left to do until something changes."""
         self.scaling_told: tuple[str, str, str] | None = None
         """Whether the number of servers follows the load, as a condition; None when it shall not."""
+        self.batch_problem: Problem | None = None
+        """What keeps a schedule of rows from being as the spec has it; nothing else waits for it."""
 
     def look(self, seen: Seen, deployment: Deployment, tallies: RouterTallies, *, has_labels: bool) -> Look:
         """One look at everything. What cannot be read now is unknown; the rest is still seen."""
@@ -124,6 +130,7 @@ class World:
         try:
             leadership.require(epoch)
             is_still = self._follow_servers(resource, spec, deployment, seen)
+            is_still = self._follow_schedules(resource, spec, deployment, seen) and is_still
             plan = self._plan(spec, deployment)
             found = next(
                 (each for each in seen.config_maps if each["metadata"]["name"] == router_object(self._model)), None
@@ -172,6 +179,31 @@ class World:
             if scaler is not None:
                 is_still = self._apply(*scaler, scalers[scaler[0]], resource) and is_still
         return is_still
+
+    def _follow_schedules(
+        self, resource: Object, spec: ModelDeploymentSpec, deployment: Deployment, seen: Seen
+    ) -> bool:
+        """A CronJob a schedule, whose next run takes the version that is stable now."""
+        self.batch_problem = None
+        if seen.cron_jobs is None:
+            if spec.batch:
+                what = "the controller may not make CronJobs: upgrade its chart, which gives it the right"
+                self.batch_problem = Problem(reason="NoRight", message=what)
+            return True
+        is_still = True
+        for schedule in spec.batch:
+            content = cron_job_of(resource, spec, deployment.served[deployment.stable], schedule)
+            try:
+                is_still = self._apply(CRON_JOBS, content, seen.cron_jobs, resource) and is_still
+            except ClusterRefused as refused:
+                what = f"{schedule.name}: the cluster refuses: {refused.message}"[:500]
+                self.batch_problem = Problem(reason="ClusterRefuses", message=what)
+            except _NameTaken as taken:
+                self.batch_problem = Problem(reason="NameTaken", message=str(taken))
+        wanted = {batch_object(self._model, schedule.name) for schedule in spec.batch}
+        own = [each for each in seen.cron_jobs if is_component(each, BATCH)]
+        unwanted = [each for each in own if each["metadata"]["name"] not in wanted]
+        return self._remove(CRON_JOBS, unwanted, resource) and is_still
 
     def _begin_scaled(self, content: Object, servers: int, resource: Object) -> bool:
         """Make a Deployment that an autoscaler will move with the servers that it needs at once.

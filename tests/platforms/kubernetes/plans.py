@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from canario.model.resource import (
     Autoscaling,
+    BatchSchedule,
     ImagePullPolicy,
     ModelDeploymentSpec,
     Objectives,
     Resources,
+    RowsFormat,
     SecretName,
     TaintEffect,
     Toleration,
@@ -88,6 +90,7 @@ def resources(draw: st.DrawFn) -> ModelDeploymentSpec:
         strategy=strategy,
         traffic=replace(traffic, timeout_seconds=draw(st.floats(0.1, 3600))),
         watch=watch,
+        batch=draw(SCHEDULES),
         history_limit=draw(st.integers(1, 50)),
     )
     fewest = draw(st.integers(1, 100))
@@ -110,6 +113,43 @@ TOLERATIONS = (
     Toleration(operator=TolerationOperator.EXISTS),
     Toleration(key="gpu", value="yes", effect=TaintEffect.NO_SCHEDULE),
     Toleration(key="a.b/c", effect=TaintEffect.NO_EXECUTE, toleration_seconds=0),
+)
+
+WEEKLY = BatchSchedule(name="weekly", input="rows", output="scores", claim="data")
+SCHEDULES: st.SearchStrategy[tuple[BatchSchedule, ...]] = st.sampled_from(
+    [
+        (),
+        (WEEKLY,),
+        (
+            replace(
+                WEEKLY,
+                input="rows/day=*/part-[0-9].csv",
+                output="scores/all",
+                schedule="*/5 0-6/2,22 1,15 jan-JUN MON-FRI,sun",
+                time_zone="America/Sao_Paulo",
+                partitions=8,
+                parallelism=8,
+                retries_an_index=0,
+                longest_seconds=60,
+                rows_a_part=1000,
+                keep=("customer", "day of birth"),
+                most_rejects_percent=0.5,
+                image="localhost/canario-trainer:e2e",
+                resources=Resources(requests={"cpu": 1}),
+                node_selector={"pool": "batch"},
+                tolerations=TOLERATIONS[:2],
+            ),
+            BatchSchedule(
+                name="s3",
+                input="s3://bucket/rows/*.parquet",
+                output="s3://bucket/scores",
+                env_secret="bucket",  # noqa: S106 - a Secret's name
+                schedule="@daily",
+                suspend=True,
+                format=RowsFormat.ARROW,
+            ),
+        ),
+    ]
 )
 
 

@@ -10,6 +10,8 @@ import jsonschema_rs
 
 from canario.model.resource import ModelDeploymentSpec
 from canario.model.resource_status import (
+    BatchRunStatus,
+    BatchStatus,
     Condition,
     EvidenceStatus,
     GateStatus,
@@ -65,6 +67,28 @@ FULL_STATUS = ModelDeploymentStatus(
             phase="promoted",
             started_at=MOMENT,
             ended_at=MOMENT,
+        ),
+    ),
+    batch=(
+        BatchStatus(
+            name="weekly",
+            cron_job="fraud-score-weekly",
+            version="v1",
+            runs=(
+                BatchRunStatus(
+                    job="fraud-score-weekly-1",
+                    version="v1",
+                    phase="failed",
+                    indexes=8,
+                    completed=7,
+                    failed=1,
+                    completed_indexes="0-2,4-7",
+                    failed_indexes="3",
+                    reasons=("index 3: it is no Parquet file",),
+                    started_at=MOMENT,
+                    ended_at=MOMENT,
+                ),
+            ),
         ),
     ),
     last_request=LastRequest(id="7f3a", answer="promoted"),
