@@ -18,7 +18,7 @@ def test_the_manifests_are_those_of_the_charts(helm: Helm, example: str) -> None
 def test_there_is_a_folder_a_strategy() -> None:
     """Each strategy and each other way in has an example, and each folder is one."""
     folders = {path.name for path in (ROOT / "k8s").iterdir() if path.is_dir()}
-    assert folders == {"controller", "canary", "blue-green", "shadow", "stream"}
+    assert folders == {"controller", "canary", "blue-green", "shadow", "stream", "batch"}
 
 
 @pytest.mark.parametrize("strategy", ["canary", "blue-green", "shadow"])

@@ -50,6 +50,9 @@ def test_helm_finds_nothing_to_complain_of(helm: Helm, chart: str) -> None:
         ("model", "watch.errorPercent=0", "at '/watch/errorPercent': exclusiveMinimum"),
         ("model", "tolerations[0].efect=NoSchedule", "additional properties 'efect' not allowed"),
         ("model", "autoscaling.minimum=2", "at '/autoscaling': additional properties 'minimum' not allowed"),
+        ("model", "batch[0].name=weekly,batch[0].partition=8", "additional properties 'partition' not allowed"),
+        ("model", "batch[0].name=weekly,batch[0].partitions=0", "at '/batch/0/partitions': minimum: got 0, want 1"),
+        ("model", "batch[0].name=weekly", "at '/batch/0': missing properties 'input', 'output'"),
         ("model", "nameOverride=Fraud", "at '/nameOverride': 'Fraud' does not match pattern"),
     ],
 )
@@ -106,6 +109,14 @@ def example_of(path: str) -> Any:
         "bento": "fraud:v7",
         "imagePrefix": "registry.example/models/",
         "serviceAccountName": "scorer",
+        "batch.schedule": "0 4 * * 2",
+        "batch.timeZone": "Europe/Lisbon",
+        "batch.longestSeconds": 90,
+        "batch.format": "csv",
+        "batch.keep": ["customer"],
+        "batch.resources": {"requests": {"cpu": 2}},
+        "batch.nodeSelector": {"disk": "fast"},
+        "batch.tolerations": [{"key": "dedicated", "operator": "Exists"}],
     }
     schema = spec_schema()
     for part in path.split("."):
@@ -116,7 +127,11 @@ def example_of(path: str) -> Any:
 
 def setting_of(path: str, wanted: Any) -> str:
     """The Helm setting that brings a field of the spec about; a field of a list comes in a list of one."""
-    entries: dict[str, dict[str, Any]] = {"strategy.steps": {"weightPercent": 10}, "strategy.gates": {"kind": "errors"}}
+    entries: dict[str, dict[str, Any]] = {
+        "strategy.steps": {"weightPercent": 10},
+        "strategy.gates": {"kind": "errors"},
+        "batch": {"name": "weekly", "input": "rows", "output": "scores", "claim": "data"},
+    }
     listed, _, leaf = path.rpartition(".")
     if listed in entries:
         return f"{listed}={json.dumps([entries[listed] | {leaf: wanted}])}"

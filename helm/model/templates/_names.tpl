@@ -26,6 +26,16 @@
 {{- default (printf "canario-trainer:%s" .Chart.AppVersion) .Values.retraining.image -}}
 {{- end -}}
 
+{{/* The CronJob that the controller makes of a schedule: (list $ "weekly"). As canario/platforms/kubernetes/naming.py has it. */}}
+{{- define "model.batchName" -}}
+{{- $name := printf "%s-score-%s" (include "model.name" (index . 0)) (index . 1) -}}
+{{- if gt (len $name) 48 -}}
+{{- printf "%s-%s" (trunc 39 $name | trimAll "-") (sha256sum $name | trunc 8) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Labels of an object: (list $ "router"). The second word is the component, empty for what belongs to the whole model. */}}
 {{- define "model.labels" -}}
 {{- $ := index . 0 -}}
