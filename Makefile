@@ -98,7 +98,7 @@ image: ## Build the canario image (controller, router, smoke test); IMAGE, BASE_
 	@image/build
 
 .PHONY: trainer
-trainer: ## Build the image for retrainings in a cluster, with the rooms of bentos/; the same variables choose others
+trainer: ## Build the image for retrainings and batches in a cluster, with the rooms of bentos/; the same variables choose others
 	@TARGET=trainer image/build
 
 .PHONY: clean
