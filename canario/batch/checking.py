@@ -86,14 +86,14 @@ class TableCheck:
         """Raise InputError, naming all, when columns are missing, are there twice, or cannot be read from their types."""
         if self._schema is not None and schema.equals(self._schema):
             return
-        wrong = {column.name: _unreadable(column, schema) for column in self._card.columns}
-        wrong = {name: reason for name, reason in wrong.items() if reason}
-        if wrong:
+        missing = [name for name in self._card.column_names if not schema.get_all_field_indices(name)]
+        wrong = [_unreadable(column, schema) for column in self._card.columns if column.name not in missing]
+        reasons = [f"there is no column {', '.join(missing)}"] * bool(missing) + [reason for reason in wrong if reason]
+        if reasons:
             raise InputError(
-                "the table does not fit the card: " + "; ".join(wrong.values()),
-                at=", ".join(wrong),
+                "the table does not fit the card: " + "; ".join(reasons),
+                at="the columns",
                 hint=f"the card wants: {', '.join(self._card.column_names)}",
-                column=next(iter(wrong)),
             )
         self._schema = schema
 
@@ -145,8 +145,6 @@ def _is_none(cells: NDArray[np.object_]) -> NDArray[np.bool_]:
 def _unreadable(column: Column, schema: pa.Schema) -> str:
     """Why a column cannot be read at all; empty when it can."""
     places = schema.get_all_field_indices(column.name)
-    if not places:
-        return f"there is no column {column.name}"
     if len(places) > 1:
         return f"the column {column.name} is there {len(places)} times"
     type_ = schema.field(places[0]).type

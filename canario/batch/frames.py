@@ -38,7 +38,7 @@ def _array(column: Column, frame: pd.DataFrame) -> pa.Array[Any]:
     if isinstance(series, pd.DataFrame):
         raise InputError(f"the frame has several columns {column.name}", at=column.name, column=column.name)
     try:
-        array: pa.Array[Any] = pa.array(series, from_pandas=True)
+        array: Any = pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as mixed:
         # Several types in one column: one of them is not the column's.
         for row, cell in enumerate(series):
@@ -47,7 +47,7 @@ def _array(column: Column, frame: pd.DataFrame) -> pa.Array[Any]:
             if reason:
                 raise _misfit_of(column, frame, row, reason) from mixed
         raise InputError(f"{column.name} cannot be read: {mixed}", at=column.name, column=column.name) from mixed
-    return array
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array  # pandas keeps words in chunks
 
 
 def _misfit(card: Card, frame: pd.DataFrame, row: int, reason: str, name: str) -> InputError:

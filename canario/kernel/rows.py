@@ -67,6 +67,15 @@ class RowsCodec:
         """The columns of `{"rows": [{...}, ...]}` or of one row object. Raises InputError with the value's path."""
         return self._fitted(*self._rows(body))
 
+    def listed(self, body: bytes) -> dict[str, NDArray[Any]]:
+        """The same of a JSON list of rows, as files have them; nothing that a server takes."""
+        try:
+            rows = self._many.decode(body)
+        except (ValueError, RecursionError) as wrong:
+            self._refuse(wrong, "rows")
+        self._check_number(rows, "rows")
+        return self._fitted(rows, "rows")
+
     def columns_of(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
         """The same of rows in memory, as Python or numpy has them. Raises what `columns` raises."""
         plain = [
