@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from canario.adapters.homes import stream_file
 from canario.errors import UsageError
@@ -25,7 +25,8 @@ def open_broker(model: str, url: str | None = None) -> Broker:
     if not url or (scheme == "sqlite" and colon):
         from canario.stream.sqlite import SqliteBroker
 
-        return SqliteBroker(_file(rest) if url else stream_file(model))
+        path, _, settings = rest.partition("?")
+        return SqliteBroker(_file(path) if url else stream_file(model), **_sqlite_settings(settings))
     # Never the whole URL in an error: it may hold a password.
     if scheme not in ("amqp", "amqps") or not colon:
         begins = f"it begins with {scheme[:16]}:" if colon else "it names no scheme"
@@ -37,13 +38,28 @@ def open_broker(model: str, url: str | None = None) -> Broker:
     return RabbitMq(url)
 
 
+def _sqlite_settings(query: str) -> dict[str, int]:
+    settings = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in ("most_waiting", "longest_body_bytes"):
+            raise UsageError(f"sqlite: has no setting {name!r}", at=BROKER_URL, hint="most_waiting, longest_body_bytes")
+        if not text.isdecimal() or int(text) == 0:
+            raise UsageError(f"{name} is {text!r}", at=BROKER_URL, hint="a whole number above 0")
+        settings[name] = int(text)
+    return settings
+
+
 def _file(path: str) -> Path:
     if not path:
         raise UsageError("sqlite: names no file", at=BROKER_URL, hint="write sqlite:PATH")
     if path.startswith("//"):
-        raise UsageError("sqlite: takes a path, not an address", at=BROKER_URL, hint=f"write sqlite:/{path.lstrip('/')}")
+        raise UsageError(
+            "sqlite: takes a path, not an address", at=BROKER_URL, hint=f"write sqlite:/{path.lstrip('/')}"
+        )
     if Path(path).is_dir():
-        raise UsageError(f"{path} is a folder", at=BROKER_URL, hint="name a file in it: it is made when it is not there")
+        raise UsageError(
+            f"{path} is a folder", at=BROKER_URL, hint="name a file in it: it is made when it is not there"
+        )
     return Path(path).expanduser().absolute()
 
 

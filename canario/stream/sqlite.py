@@ -22,7 +22,7 @@ from canario.errors import CanarioError, NotFound, TooLarge, Unavailable
 from canario.kernel.limits import Limits
 from canario.model.stream import Delivery, Message
 from canario.stream.presence import Presence
-from canario.stream.sqlite_queues import Put, Queues
+from canario.stream.sqlite_queues import Put, Queues, Receipt
 
 MOST_WAITING = 1_000_000
 """Messages in a queue; more are refused until some are dealt with."""
@@ -213,10 +213,16 @@ class SqliteReceiver:
         self._check()
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        """Have the file forget a message. Raises Unavailable, also for what is not with this receiver any more."""
+        """Have the file forget a message; a second time does nothing. Raises Unavailable, also for what another receiver lent."""
         self._check()
+        if cast("Receipt", delivery.receipt).receiver != self._number:
+            raise Unavailable(
+                f"message {delivery.message.id} was lent by an earlier connection",
+                at=delivery.queue,
+                hint="it comes again",
+            )
         if delivery.receipt not in self._held:
-            raise Unavailable(f"message {delivery.message.id} is not with this receiver any more", at=delivery.queue)
+            return
         self._held.discard(delivery.receipt)
         forgotten: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._done.append((delivery, forgotten))
@@ -231,14 +237,19 @@ class SqliteReceiver:
         self._stirred.set()
         if self._serving is not None:
             await asyncio.wait([self._serving])
-        if self._failure is None:
-            self._failure = Unavailable("this receiver was closed", hint="connect again")
-            self._arrived.set()
-            untouched = [each for fetched in self._fetched.values() for each in fetched]
-            # When the file cannot be written now, the others take what is here for left behind, which it is.
-            with contextlib.suppress(CanarioError):
-                await self._thread.run(lambda: self._queues.leave(self._number, untouched))
-        self._go()
+        try:
+            if self._failure is None:
+                self._failure = Unavailable("this receiver was closed", hint="connect again")
+                self._arrived.set()
+                unseen = {
+                    name: [_number(each) for each in fetched if not each.is_redelivered]
+                    for name, fetched in self._fetched.items()
+                }
+                # When the file cannot be written now, the others take what is here for left behind, which it is.
+                with contextlib.suppress(CanarioError):
+                    await self._thread.run(partial(self._queues.leave, self._number, unseen))
+        finally:
+            self._go()
 
     async def _serve(self) -> None:
         idle_seconds = _SHORTEST_IDLE_SECONDS
@@ -264,7 +275,7 @@ class SqliteReceiver:
         for delivery, _ in done:
             room[delivery.queue] += 1
         room = {} if self._closing else {name: most for name, most in room.items() if most > 0}
-        numbers = [cast("int", delivery.receipt) for delivery, _ in done]
+        numbers = [_number(delivery) for delivery, _ in done]
         try:
             lent = await self._thread.run(partial(self._exchange, numbers, room))
         except BaseException:
@@ -307,6 +318,10 @@ class SqliteReceiver:
         if self._presence is not None:
             self._presence.end()
         self._thread.end(self._queues.close)
+
+
+def _number(delivery: Delivery) -> int:
+    return cast("Receipt", delivery.receipt).message
 
 
 def _size(put: Put) -> int:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from canario.adapters.database import Database
 from canario.errors import CanarioError, NotFound, Overloaded, Unavailable
@@ -42,6 +43,13 @@ CREATE TABLE IF NOT EXISTS lent (number INTEGER PRIMARY KEY, queue INTEGER NOT N
 CREATE TABLE IF NOT EXISTS receivers (number INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL UNIQUE);
 """
 _SCHEMA_NUMBER = 1
+
+
+class Receipt(NamedTuple):
+    """Who has which message; both numbers are never used again."""
+
+    receiver: int
+    message: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +125,15 @@ class Queues:
             connection.executemany("DELETE FROM messages WHERE number = ?", numbers)
             return [each for name, most in room.items() for each in self._lend(connection, receiver, name, most)]
 
-    def leave(self, receiver: int, untouched: Sequence[Delivery]) -> None:
-        """Have all messages of a receiver wait again at their old places; `untouched`: those that nobody has seen."""
+    def leave(self, receiver: int, unseen: Mapping[str, Sequence[int]]) -> None:
+        """Have all messages of a receiver wait again at their old places; `unseen`: by queue, those that nobody has seen."""
         with self._database.transaction() as connection:
-            queues = [(each.queue, each.receipt) for each in untouched if not each.is_redelivered]
             self._give_back(connection, receiver)
-            connection.executemany(
-                "UPDATE waiting SET had = 0 WHERE queue = (SELECT number FROM queues WHERE name = ?) AND number = ?",
-                queues,
-            )
+            for name, numbers in unseen.items():
+                queue, _ = self._queue(connection, name)
+                connection.executemany(
+                    "UPDATE waiting SET had = 0 WHERE queue = ? AND number = ?", [(queue, number) for number in numbers]
+                )
 
     def give_back_of_the_gone(self, besides: int = 0) -> None:
         """Have the messages of receivers wait again whose processes have ended; costs a lock tried a receiver."""
@@ -199,7 +207,7 @@ class Queues:
         connection.execute("DELETE FROM waiting WHERE queue = ? AND number <= ?", (queue, rows[-1][0]))
         connection.executemany("INSERT INTO lent VALUES (?, ?, ?)", [(row[0], queue, receiver) for row in rows])
         connection.execute("UPDATE queues SET waiting = waiting - ? WHERE number = ?", (len(rows), queue))
-        return [_delivery(name, row) for row in rows]
+        return [_delivery(name, Receipt(receiver, row[0]), *row[1:]) for row in rows]
 
     def _give_back(self, connection: sqlite3.Connection, receiver: int) -> None:
         connection.execute("INSERT INTO waiting SELECT queue, number, 1 FROM lent WHERE receiver = ?", (receiver,))
@@ -211,17 +219,17 @@ class Queues:
         connection.execute("DELETE FROM receivers WHERE number = ?", (receiver,))
 
 
-def _delivery(queue: str, row: Sequence[object]) -> Delivery:
-    number, had, name, body, content_type, headers, sent_at_seconds, reply_to = row
+def _delivery(queue: str, receipt: Receipt, had: int, *row: Any) -> Delivery:
+    name, body, content_type, headers, sent_at_seconds, reply_to = row
     message = Message(
-        id=str(name),
-        body=bytes(body),  # type: ignore[call-overload]
-        content_type=str(content_type),
-        headers=json.loads(str(headers)),
-        sent_at_seconds=float(sent_at_seconds),  # type: ignore[arg-type]
-        reply_to=str(reply_to),
+        id=name,
+        body=body,
+        content_type=content_type,
+        headers=json.loads(headers),
+        sent_at_seconds=sent_at_seconds,
+        reply_to=reply_to,
     )
-    return Delivery(message=message, queue=queue, is_redelivered=bool(had), receipt=number)
+    return Delivery(message=message, queue=queue, is_redelivered=bool(had), receipt=receipt)
 
 
 def _cannot(path: Path, failed: OSError) -> Unavailable:
