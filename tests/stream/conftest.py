@@ -8,6 +8,8 @@ import pytest
 
 from tests.stream.rabbitmq_server import RabbitMqServer
 
+pytest.register_assert_rewrite("tests.stream.broker_contract")
+
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMqServer]:
