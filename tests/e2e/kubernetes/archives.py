@@ -1,4 +1,4 @@
-"""A volume of archives for one namespace: the claim that models name, and versions put on it as a training leaves them there."""
+"""A volume for one namespace: a claim that models name, with archives on it as a training leaves them there, or with rows."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Archives:
     kube: Kube
     namespace: str
     folder: Path
+    claim: str = CLAIM
 
     def make(self) -> None:
         """The volume and its claim."""
@@ -43,13 +44,13 @@ class Archives:
                 "capacity": size,
                 "persistentVolumeReclaimPolicy": "Retain",
                 "hostPath": {"path": str(self.folder), "type": "Directory"},
-                "claimRef": {"namespace": self.namespace, "name": CLAIM},
+                "claimRef": {"namespace": self.namespace, "name": self.claim},
             },
         }
         claim = {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": CLAIM, "namespace": self.namespace},
+            "metadata": {"name": self.claim, "namespace": self.namespace},
             "spec": {**common, "resources": {"requests": size}, "volumeName": self._volume},
         }
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [volume, claim]})
@@ -68,14 +69,14 @@ class Archives:
     def remove(self) -> None:
         """The claim and the volume; the folder is the test's own."""
         self.kube.kubectl(
-            *("delete", "persistentvolumeclaim", CLAIM, f"--namespace={self.namespace}"),
+            *("delete", "persistentvolumeclaim", self.claim, f"--namespace={self.namespace}"),
             *("--ignore-not-found", "--timeout=60s"),
         )
         self.kube.kubectl("delete", "persistentvolume", self._volume, "--ignore-not-found", "--wait=false")
 
     @property
     def _volume(self) -> str:
-        return f"{CLAIM}-{self.namespace}"
+        return f"{self.claim}-{self.namespace}"
 
     def _canario(self, store: Path, *words: str) -> None:
         done = subprocess.run(

@@ -15,6 +15,7 @@ import pytest
 from canario.adapters.kubernetes_api import (
     AUTOSCALERS,
     CONFIG_MAPS,
+    CRON_JOBS,
     DEPLOYMENTS,
     MODEL_DEPLOYMENTS,
     SCALED_OBJECTS,
@@ -115,6 +116,49 @@ def rest(steered: Steered, quiet_seconds: float = 8.0) -> None:
 def test_an_unchanged_cluster_is_written_to_by_nobody(steered: Steered) -> None:
     """Once everything stands there is no write but the lease's, however many turns go by."""
     rest(steered, 20.0)
+
+
+WEEKLY = {"name": "weekly", "input": "rows", "output": "scores", "claim": "data", "partitions": 8}
+
+
+def test_a_schedule_of_rows_is_made_once_and_goes_with_its_entry(steered: Steered) -> None:
+    """One CronJob, of the stable version, in no need of a second write; another version is not its next run's until it is stable."""
+    steered.spec(batch=[WEEKLY])
+    soon(lambda: steered.room.api.get(CRON_JOBS, "fraud-score-weekly") is not None)
+    rest(steered)
+    steered.spec(image=IMAGE, version="v2")  # it never becomes ready here, so v1 stays stable
+    soon(lambda: steered.room.api.get(DEPLOYMENTS, "fraud-v2") is not None)
+    found = steered.room.api.get(CRON_JOBS, "fraud-score-weekly")
+    assert found
+    assert found["metadata"]["generation"] == 1
+    assert found["spec"]["jobTemplate"]["metadata"]["labels"]["canario.dev/version"] == "v1"
+    steered.spec(batch=None)
+    soon(lambda: steered.room.api.get(CRON_JOBS, "fraud-score-weekly") is None)
+    soon(lambda: not steered.condition("Batch"))
+
+
+def test_a_schedule_that_the_cluster_refuses_stands_in_no_way_of_the_servers(steered: Steered) -> None:
+    """A time zone that nobody knows, a name that belongs to somebody else: a condition tells, and everything else is followed."""
+    theirs = {
+        "metadata": {"name": "fraud-score-theirs"},
+        "spec": {
+            "schedule": "@weekly",
+            "jobTemplate": {
+                "spec": {
+                    "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": IMAGE}]}}
+                }
+            },
+        },
+    }
+    steered.room.api.create(CRON_JOBS, {"apiVersion": "batch/v1", "kind": "CronJob", **theirs})
+    steered.spec(batch=[{**WEEKLY, "timeZone": "Mars/Olympus"}])
+    soon(lambda: steered.condition("Batch").get("reason") == "ClusterRefuses")
+    assert "Mars/Olympus" in steered.condition("Batch")["message"]
+    steered.spec(batch=[WEEKLY, {**WEEKLY, "name": "theirs"}], replicas=3)
+    soon(lambda: steered.condition("Batch").get("reason") == "NameTaken")
+    soon(lambda: (steered.deployment() or {"spec": {}})["spec"].get("replicas") == 3)
+    assert steered.room.api.get(CRON_JOBS, "fraud-score-weekly") is not None
+    assert steered.condition("Accepted")["status"] == "True"
 
 
 def test_servers_that_an_autoscaler_takes_over_stay(steered: Steered) -> None:
