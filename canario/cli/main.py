@@ -19,7 +19,7 @@ from canario.model.address import KUBECTL_PROGRAM, PROGRAM
 SECTIONS = {
     "Versions": ("train", "adopt", "list", "show", "build", "export", "import"),
     "Serving": ("serve",),
-    "Other ways in": ("predict",),
+    "Other ways in": ("predict", "score"),
     "Rollouts": ("up", "rollout", "status", "watch", "promote", "pause", "resume", "abort", "rollback", "down"),
     "Quality": ("feedback", "report", "retrain", "monitor"),
     "Records": ("history", "explain", "replay"),

@@ -1,0 +1,101 @@
+"""CSV as batches of text, row by row accounted for: a line with too few or too many cells is a row that can't be read."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from canario.batch.settings import compression_of
+
+BLOCK_BYTES = 1024 * 1024
+"""What is parsed at once; no row may be longer."""
+SHOWN_CHARACTERS = 200
+MOST_WAITING = 100_000
+"""Unreadable rows in a row, after which it is the file that is no table."""
+
+Chosen = Callable[[Sequence[str]], list[str]]
+"""Of a file's columns, those that shall be read."""
+Opened = Callable[[], Any]
+"""The file from its beginning, as pyarrow reads it."""
+Ragged = deque[tuple[int, str]]
+"""Rows that can't be read, by their places in the file, with the reason; in order."""
+
+
+def csv_pieces(opened: Opened, name: str, chosen: Chosen) -> Iterator[tuple[pa.RecordBatch, dict[int, str]]]:
+    """Batches of text columns, null where a cell is empty, with the rows in them that could not be read and why.
+
+    These rows are in the batch too, all null, so that every row of the file has its place. Raises pyarrow's errors.
+    """
+    with _plain(opened, name) as file:
+        names = _reader(file, csv.ConvertOptions(), lambda _: "skip").schema.names
+    present = chosen(names)
+    if not present:
+        yield pa.RecordBatch.from_pylist([], schema=pa.schema([])), {}
+        return
+    ragged: Ragged = deque()
+    with _plain(opened, name) as file:
+        reader = _reader(file, _as_text(present), lambda row: _note(row, ragged))
+        begins = 0
+        yield pa.RecordBatch.from_pylist([], schema=reader.schema), {}
+        for batch in reader:
+            # The reader parses ahead: what belongs to later batches waits.
+            whole, unreadable = _in_place(batch, begins, ragged)
+            yield whole, unreadable
+            begins += len(whole)
+        yield _in_place(pa.RecordBatch.from_pylist([], schema=reader.schema), begins, ragged, is_last=True)
+
+
+def _plain(opened: Opened, name: str) -> Any:
+    compression: Any = compression_of(name)
+    return pa.CompressedInputStream(opened(), compression) if compression else opened()
+
+
+def _reader(file: Any, ways: csv.ConvertOptions, note: Any) -> csv.CSVStreamingReader:
+    return csv.open_csv(
+        file,
+        read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+        convert_options=ways,
+    )
+
+
+def _as_text(present: list[str]) -> csv.ConvertOptions:
+    return csv.ConvertOptions(
+        include_columns=present,
+        column_types=dict.fromkeys(present, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+    )
+
+
+def _note(row: Any, ragged: Ragged) -> str:
+    """Write an unreadable row down, to be passed over; beyond a number of them pyarrow shall refuse the file."""
+    if len(ragged) >= MOST_WAITING:
+        return "error"
+    text = row.text if len(row.text) <= SHOWN_CHARACTERS else row.text[:SHOWN_CHARACTERS] + "..."
+    reason = f"the row has {row.actual_columns} cells, and the heading {row.expected_columns}: {text}"
+    ragged.append((row.number - 2, reason))  # pyarrow counts from 1, and the heading is one
+    return "skip"
+
+
+def _in_place(
+    batch: pa.RecordBatch, begins: int, ragged: Ragged, *, is_last: bool = False
+) -> tuple[pa.RecordBatch, dict[int, str]]:
+    """The batch, with empty rows where the file has unreadable ones, and the reasons by the rows' places in the batch."""
+    rows = len(batch)
+    unreadable = {}
+    while ragged and (is_last or ragged[0][0] < begins + rows):
+        place, reason = ragged.popleft()
+        unreadable[place - begins] = reason
+        rows += 1
+    if not unreadable:
+        return batch, unreadable
+    is_empty = np.zeros(rows, dtype=bool)
+    is_empty[list(unreadable)] = True
+    taken = np.cumsum(~is_empty) - 1
+    return batch.take(pa.array(taken, mask=is_empty)), unreadable

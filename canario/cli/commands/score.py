@@ -1,0 +1,159 @@
+"""`canario score`: every row of files answered by a stored version, into files; no server is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from canario.cli.documented import Documented
+from canario.cli.naming import version_argument
+from canario.cli.printing import Output, output_option, print_document, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.table import Table
+
+    from canario.batch.running import Progress
+    from canario.model.batch import Manifest
+
+FORMATS = ("csv", "parquet", "arrow")
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
+"""What Kubernetes tells each pod of an Indexed Job."""
+
+
+@click.command(
+    "score",
+    cls=Documented,
+    examples=[
+        "canario score fraud payments.parquet scores",
+        "canario score fraud:v2 'payments/*.csv' scores --format parquet --keep payment",
+        "canario score fraud s3://bank/payments s3://bank/scores --index 3 --indexes 8",
+    ],
+)
+@version_argument
+@click.argument("source", metavar="INPUT")
+@click.argument("destination", metavar="OUTPUT")
+@click.option("--format", "kind", type=click.Choice(FORMATS), help="Of the output; the input's when it is left out.")
+@click.option("--input-format", type=click.Choice(FORMATS), help="Of the input, where the files' names do not say it.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Write this column beside the answers; `id` otherwise.")
+@click.option(
+    "--rows-a-part", type=int, default=100_000, show_default=True, help="Rows of a file that become one part."
+)
+@click.option(
+    "--most-rejects-percent",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Stop when more of the rows do not fit the card (exit code 3).",
+)
+@click.option(
+    "--index",
+    type=int,
+    help=f"Answer only every N-th file, from this one on, into OUTPUT/index-I; {INDEX_VARIABLE} when it is left out.",
+)
+@click.option("--indexes", type=int, metavar="N", help="How many shares of the files there are.")
+@click.option("--version-folder", type=click.Path(path_type=Path), help="Take the version from this folder.")
+@click.option("--archive", default="", help="Take the version from this archive, a file or an http(s) address.")
+@click.option("--restart", is_flag=True, help="Throw away what an earlier run left in OUTPUT.")
+@output_option
+def command(  # noqa: PLR0913 - one a flag
+    *,
+    version: str,
+    source: str,
+    destination: str,
+    kind: str | None,
+    input_format: str | None,
+    keep: tuple[str, ...],
+    rows_a_part: int,
+    most_rejects_percent: float,
+    index: int | None,
+    indexes: int | None,
+    version_folder: Path | None,
+    archive: str,
+    restart: bool,
+    output: Output,
+) -> None:
+    """Answer every row of files into files.
+
+    INPUT is a CSV, Parquet or Arrow file, a folder of such files, or a pattern; here, or in an object store (s3://...).
+    OUTPUT is a folder; the same command goes on there where an earlier run was ended. Rows that do not fit the card go to
+    OUTPUT/_rejects, with the reason.
+    """
+    from canario.batch.settings import FileFormat, ScoreSettings
+
+    settings = ScoreSettings(
+        kind=FileFormat(kind) if kind else None,
+        input_kind=FileFormat(input_format) if input_format else None,
+        rows_a_part=rows_a_part,
+        most_rejects_percent=most_rejects_percent,
+        partition=_index_of_pod() if index is None and indexes is not None else index,
+        partitions=indexes,
+        keep=keep or None,
+        restart=restart,
+    )
+    settings.check()
+
+    from canario.batch.loading import load_version
+    from canario.batch.running import score
+
+    loaded = load_version(version, folder=version_folder, archive=archive)
+    with _showing(f"scoring {source} with {loaded.name}") as tell:
+        manifest = score(loaded, source, destination, settings, tell)
+    if not manifest.rows:
+        say("there was no row in the input")
+    print_document(output, manifest, lambda: _table(manifest, destination))
+
+
+def _index_of_pod() -> int | None:
+    """Which share Kubernetes gave to this pod; None outside of an Indexed Job."""
+    told = os.environ.get(INDEX_VARIABLE, "")
+    return int(told) if told.isdecimal() else None
+
+
+@contextlib.contextmanager
+def _showing(task: str) -> Iterator[Callable[[Progress], None]]:
+    """Show how far it is: rows, rows a second, time left."""
+    from canario.cli.figures import count, duration
+    from canario.cli.progress import measured
+
+    started = time.monotonic()
+    begins_bytes: int | None = None
+    with contextlib.ExitStack() as shown:
+        show: Callable[[int, str], None] | None = None
+
+        def tell(now: Progress) -> None:
+            nonlocal show, begins_bytes
+            if show is None or begins_bytes is None:
+                show = shown.enter_context(measured(task, now.total_bytes or None))
+                begins_bytes = now.done_bytes
+            seconds = time.monotonic() - started
+            words = f"{count(now.rows)} rows, {count(int(now.new_rows / max(seconds, 1e-9)))}/s"
+            words += f", {count(now.rejected)} rejected" if now.rejected else ""
+            read = now.done_bytes - begins_bytes
+            if read > 0 and now.done_bytes < now.total_bytes:
+                words += f", {duration(seconds * (now.total_bytes - now.done_bytes) / read)} left"
+            show(now.done_bytes, words)
+
+        yield tell
+
+
+def _table(manifest: Manifest, destination: str) -> Table:
+    from canario.cli.figures import count, short_digest
+    from canario.cli.printing import pairs
+
+    parts = [part for part in manifest.parts if not part.is_rejects]
+    rejects = len(manifest.parts) - len(parts)
+    drawn = pairs()
+    drawn.add_row("version", f"{manifest.model}:{manifest.version}  {short_digest(manifest.digest)}")
+    drawn.add_row("input", f"{count(len(manifest.inputs))} files, {count(manifest.rows)} rows")
+    drawn.add_row("answered", f"{count(manifest.answered)}, {count(len(parts))} parts in {destination}")
+    drawn.add_row(
+        "rejected", count(manifest.rejected) + (f", in {count(rejects)} files with the reasons" if rejects else "")
+    )
+    return drawn
