@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from canario.adapters.files import write_atomically
 from canario.adapters.homes import targets_file
@@ -49,6 +51,23 @@ class Targets:
     def _group(self, part: str, ports: Iterable[int], **labels: str) -> dict[str, Any]:
         targets = [f"{LOOPBACK}:{port}" for port in ports if port]
         return {"targets": targets, "labels": {"model": self._model, "part": part, **labels}}
+
+
+@contextlib.contextmanager
+def worker_target(model: str, port: int) -> Iterator[None]:
+    """Have a file of its own name this process, a worker of the stream, for the block; what killed ones left is removed."""
+    path = targets_file(f"{model}.worker-{os.getpid()}")
+    for left in path.parent.glob(f"{model}.worker-*.json"):
+        pid = left.stem.rpartition("-")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            left.unlink(missing_ok=True)
+    group = {"targets": [f"{LOOPBACK}:{port}"], "labels": {"model": model, "part": "worker"}}
+    write_atomically(path, msgspec.json.format(msgspec.json.encode([group]), indent=2) + b"\n")
+    path.chmod(0o644)  # Prometheus may run as somebody else
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _ports(servers: Iterable[ServerStatus]) -> set[int]:
