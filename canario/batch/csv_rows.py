@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,12 @@ Ragged = deque[tuple[int, str]]
 """Rows that can't be read, by their places in the file, with the reason; in order."""
 
 
-def csv_pieces(opened: Opened, name: str, chosen: Chosen) -> Iterator[tuple[pa.RecordBatch, dict[int, str]]]:
+def csv_pieces(
+    opened: Opened, name: str, chosen: Chosen, coded: Collection[str]
+) -> Iterator[tuple[pa.RecordBatch, dict[int, str]]]:
     """Batches of text columns, null where a cell is empty, with the rows in them that could not be read and why.
+
+    The columns of `coded` come as codes with a dictionary.
 
     These rows are in the batch too, all null, so that every row of the file has its place. Raises pyarrow's errors.
     """
@@ -39,7 +43,7 @@ def csv_pieces(opened: Opened, name: str, chosen: Chosen) -> Iterator[tuple[pa.R
         return
     ragged: Ragged = deque()
     with _plain(opened, name) as file:
-        reader = _reader(file, _as_text(present), lambda row: _note(row, ragged))
+        reader = _reader(file, _as_text(present, coded), lambda row: _note(row, ragged))
         begins = 0
         yield pa.RecordBatch.from_pylist([], schema=reader.schema), {}
         for batch in reader:
@@ -64,10 +68,12 @@ def _reader(file: Any, ways: csv.ConvertOptions, note: Any) -> csv.CSVStreamingR
     )
 
 
-def _as_text(present: list[str]) -> csv.ConvertOptions:
+def _as_text(present: list[str], coded: Collection[str]) -> csv.ConvertOptions:
     return csv.ConvertOptions(
         include_columns=present,
-        column_types=dict.fromkeys(present, pa.string()),
+        column_types={
+            name: pa.dictionary(pa.int32(), pa.string()) if name in coded else pa.string() for name in present
+        },
         null_values=[""],
         strings_can_be_null=True,
     )

@@ -29,7 +29,7 @@ import msgspec
 from canario.adapters.files import STAGING_PREFIX
 from canario.batch.places import Place, reaching
 from canario.batch.settings import FileFormat
-from canario.errors import Conflict, IntegrityError, NotFound
+from canario.errors import Conflict, IntegrityError, NotFound, Unavailable
 from canario.model.batch import Manifest, Part
 
 REJECTS_FOLDER = "_rejects"
@@ -122,7 +122,7 @@ class OutputFolder:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Conflict(
+            raise Unavailable(
                 "another run writes into this folder",
                 at=self.place.url,
                 hint="wait for its end, or name another folder",

@@ -187,7 +187,7 @@ def _csv(source: Source, wanted: Wanted) -> Iterator[Piece]:
         return opened[-1]
 
     begins = 0
-    for batch, unreadable in csv_pieces(again, source.name, chosen):
+    for batch, unreadable in csv_pieces(again, source.name, chosen, wanted.categories):
         share = opened[-1].tell() / (source.size_bytes or 1)
         whole = Piece(begins, _with_empty_texts(batch, wanted), share, unreadable)
         for start in range(begins, whole.end or 1, PIECE_ROWS):

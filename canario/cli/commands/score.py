@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ import click
 from canario.cli.documented import Documented
 from canario.cli.naming import version_argument
 from canario.cli.printing import Output, output_option, print_document, say
+from canario.cli.problems import print_problem
+from canario.errors import Conflict, InputError, IntegrityError, KernelError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +24,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from canario.batch.running import Progress
+    from canario.batch.settings import ScoreSettings
     from canario.model.batch import Manifest
 
 FORMATS = ("csv", "parquet", "arrow")
+FINAL = 2
+"""The exit code of what trying again does not mend."""
+TERMINATED = 143
+"""The exit code of a run that was told to end, as shells have it: 128 + SIGTERM."""
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """What Kubernetes tells each pod of an Indexed Job."""
 
@@ -78,12 +87,13 @@ def command(  # noqa: PLR0913 - one a flag
     archive: str,
     restart: bool,
     output: Output,
-) -> None:
+) -> int:
     """Answer every row of files into files.
 
     INPUT is a CSV, Parquet or Arrow file, a folder of such files, or a pattern; here, or in an object store (s3://...).
     OUTPUT is a folder; the same command goes on there where an earlier run was ended. Rows that do not fit the card go to
-    OUTPUT/_rejects, with the reason.
+    OUTPUT/_rejects, with the reason. Exit code 1: the same command may mend it later; 2: only another input, output or
+    version does; 3: too many rejects.
     """
     from canario.batch.settings import FileFormat, ScoreSettings
 
@@ -98,16 +108,28 @@ def command(  # noqa: PLR0913 - one a flag
         restart=restart,
     )
     settings.check()
-
-    from canario.batch.loading import load_version
-    from canario.batch.running import score
-
-    loaded = load_version(version, folder=version_folder, archive=archive)
-    with _showing(f"scoring {source} with {loaded.name}") as tell:
-        manifest = score(loaded, source, destination, settings, tell)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # in a container nobody else would end it
+    try:
+        manifest = _score(version, version_folder, archive, source, destination, settings)
+    except (InputError, NotFound, Conflict, IntegrityError, KernelError) as error:
+        print_problem(error)
+        return FINAL
     if not manifest.rows:
         say("there was no row in the input")
     print_document(output, manifest, lambda: _table(manifest, destination))
+    return 0
+
+
+def _score(
+    version: str, folder: Path | None, archive: str, source: str, destination: str, settings: ScoreSettings
+) -> Manifest:
+    from canario.batch.loading import load_version
+    from canario.batch.running import score
+
+    # What a folder or an archive holds may have been trained under another name than the one it is deployed by.
+    loaded = load_version("" if folder or archive else version, folder=folder, archive=archive)
+    with _showing(f"scoring {source} with {loaded.name}") as tell:
+        return score(loaded, source, destination, settings, tell)
 
 
 def _index_of_pod() -> int | None:
