@@ -8,7 +8,7 @@ import pytest
 
 from tests.stream.rabbitmq_server import RabbitMqServer
 
-pytest.register_assert_rewrite("tests.stream.broker_contract")
+pytest.register_assert_rewrite("tests.stream.broker_contract", "tests.stream.broker_connections")
 
 
 @pytest.fixture(scope="session")
