@@ -230,11 +230,9 @@ def _why(address: Address, error: BaseException) -> tuple[str, str]:
             f"refuses the user {address.user!r}: wrong name or password",
             "see CANARIO_BROKER_URL; `rabbitmqctl list_users` names all",
         )
-    if "vhost" in text:
-        return (
-            f"does not let {address.user!r} into the vhost {address.vhost!r}: {text}",
-            "`rabbitmqctl list_vhosts` names all",
-        )
+    # The client looks for what it expects before it looks for a refusal, so the broker's own words are lost at this place.
+    if "vhost" in text or "Connection.OpenOk" in text:
+        return f"does not let {address.user!r} into the vhost {address.vhost!r}", _VHOSTS
     if isinstance(error, AMQPError) and not isinstance(cause, OSError):
         return f"ended the connection: {text}", "a port of TLS is written amqps://"
     if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) and cause.errno:
@@ -300,8 +298,10 @@ def readable_header(frame: bytes) -> bytes:
         ContentHeader().unmarshal(frame[:-1])
         return frame
     # Class, weight and the body's size are of fixed length; then flags, here of cluster_id alone, a length and a word.
-    said = UNREADABLE_PROPERTIES.encode()[: max(0, len(frame) - 16)]
-    made = frame[:12] + struct.pack(">HB", 1 << 2, len(said)) + said
+    if len(frame) < 17:
+        return frame[:12] + b"\x00" * (len(frame) - 13) + frame[-1:]
+    word = UNREADABLE_PROPERTIES.encode()[: len(frame) - 16]
+    made = frame[:12] + struct.pack(">HB", 1 << 2, len(word)) + word
     return made + b"\x00" * (len(frame) - 1 - len(made)) + frame[-1:]
 
 

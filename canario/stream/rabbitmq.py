@@ -190,14 +190,14 @@ class RabbitReceiver:
         self._link.check()
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        """Have the broker forget a message that this receiver holds."""
+        """Have the broker forget a message that this receiver holds; a second time does nothing."""
         self._link.check()
         receipt = delivery.receipt
         if self._channel is None or not isinstance(receipt, _Receipt) or receipt.receiver is not self:
             raise self._link.unavailable("the message was lent by an earlier connection")
         if receipt.tag not in self._lent:
-            # The broker would end the channel, and lend all the rest again.
-            raise self._link.unavailable("the message was acknowledged before")
+            # Said again, the broker would end the channel, and lend all the rest once more.
+            return
         self._lent.discard(receipt.tag)
         await self._link.ask(self._channel.basic_ack(receipt.tag))
 

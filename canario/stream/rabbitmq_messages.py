@@ -17,7 +17,9 @@ SENT_AT = "canario-sent-at"
 MOST_HEADER_BYTES = 100_000
 """Of one message: properties go in one frame, of 128 KiB unless the broker is set otherwise."""
 LONGEST_NAME_BYTES = 255
-"""Of a queue, a header and most properties."""
+"""Of a queue and of most properties."""
+LONGEST_HEADER_NAME_BYTES = 128
+"""The client would cut a longer one, and say so only in a log."""
 
 _OF_THE_BROKER = ("x-death", "x-delivery-count", "x-acquired-count", "x-first-death-", "x-last-death-")
 """How headers begin that a broker adds on the way; they are no part of what was sent, nor for the router."""
@@ -37,7 +39,7 @@ def to_message(properties: Basic.Properties, body: bytes, longest_body_bytes: in
     kept, about_the_cut = cut(body, longest_body_bytes)
     id_ = fitting_id(words(properties.message_id), said)
     headers |= about_the_cut
-    if properties.cluster_id == UNREADABLE_PROPERTIES:
+    if properties.cluster_id and UNREADABLE_PROPERTIES.startswith(properties.cluster_id):
         headers[UNREADABLE] = "its properties can't be read: a text that is not UTF-8, or a time that is none"
     return Message(
         id=id_,
@@ -80,11 +82,10 @@ def fitting_queue(name: str) -> str:
 
 def _check(message: Message, headers: dict[str, str]) -> None:
     texts = {"id": message.id, "reply_to": message.reply_to, "content_type": message.content_type}
-    for name, text in (*texts.items(), *(("header's name", header) for header in headers)):
-        if _length(text) > LONGEST_NAME_BYTES:
-            raise TooLarge(
-                f"the message {message.id[:64]} has a {name} of more than {LONGEST_NAME_BYTES} bytes", at=name
-            )
+    named = [(name, text, LONGEST_NAME_BYTES) for name, text in texts.items()]
+    for name, text, most in (*named, *(("header's name", header, LONGEST_HEADER_NAME_BYTES) for header in headers)):
+        if _length(text) > most:
+            raise TooLarge(f"the message {message.id[:64]} has a {name} of more than {most} bytes", at=name)
     number = sum(_length(name) + _length(text) + 8 for name, text in headers.items())
     if number > MOST_HEADER_BYTES:
         raise TooLarge(
