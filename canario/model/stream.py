@@ -47,7 +47,7 @@ class Message:
     """One question, one answer or one dead question. The same id twice is the same message."""
 
     id: str
-    """1 to 64 letters, digits, dots, hyphens and underscores: it becomes part of the ids of predictions."""
+    """1 to 64 letters, digits, dots, hyphens and underscores; an answer has its question's."""
     body: bytes
     content_type: str = ContentType.JSON
     headers: Mapping[str, str] = field(default_factory=dict)
