@@ -84,6 +84,7 @@ def test_pods_share_one_memory_of_what_is_answered(helm: Helm, settings: str, se
     told = environment(helm, "--set", settings)
     assert told.get("CANARIO_LEDGER_URL") == secret
     assert "CANARIO_LEDGER_SPACE" in told
+    assert told["CANARIO_LEDGER_HOURS"] == "48"
     warned = "answered twice" in notes(helm, "model", "fraud", *ON, "--set", settings)
     assert warned == (secret is None)
 
