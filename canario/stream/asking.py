@@ -9,23 +9,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
+from http import HTTPStatus
 
-import httpx
 import msgspec
 
 from canario.errors import CanarioError, InputError, KernelError, TooLarge, Unavailable, UnsupportedMedia
 from canario.kernel.limits import Limits
 from canario.model.stream import ContentType, Message
+from canario.stream.foreign import CUT_BYTES, UNREADABLE
+from canario.stream.posting import Answer, Poster, TooLate, Unreachable
 
 REQUEST_ID = "x-request-id"
 VERSION = "x-canario-version"
 LONGEST_ID_CHARACTERS = 64
 ID_PATTERN = r"[A-Za-z0-9_.-]{1,64}"
-CUT_HEADER = "canario-cut-bytes"
-"""What a broker adds to a message of which it kept only the beginning: how long it was."""
-TIMEOUT_SECONDS = 60.0
-"""The router's own patience ends earlier."""
-CONNECT_SECONDS = 5.0
 LONGEST_RETRY_AFTER_SECONDS = 30.0
 
 _ID = re.compile(ID_PATTERN)
@@ -98,8 +95,8 @@ _ERROR = msgspec.json.Decoder(_Error)
 class Router:
     """The router of one model. Made by `router`."""
 
-    def __init__(self, client: httpx.AsyncClient, limits: Limits) -> None:
-        self._client = client
+    def __init__(self, poster: Poster, limits: Limits) -> None:
+        self._poster = poster
         self._limits = limits
 
     async def ask(self, message: Message) -> Outcome:
@@ -133,38 +130,31 @@ class Router:
 
     async def _request(self, body: bytes, headers: Mapping[str, str]) -> Outcome:
         try:
-            answer = await self._client.post("/predict", content=body, headers=headers)
-        except httpx.TimeoutException as late:
-            kind = Kind.AWAY if isinstance(late, httpx.ConnectTimeout | httpx.PoolTimeout) else Kind.LATE
-            return Outcome(kind=kind, error=self._away(f"no answer in time ({type(late).__name__})"))
-        except httpx.HTTPError as lost:
-            return Outcome(kind=Kind.AWAY, error=self._away(str(lost) or type(lost).__name__))
-        if answer.status_code == httpx.codes.OK:
-            return Outcome(kind=Kind.ANSWERED, body=answer.content, version=answer.headers.get(VERSION, ""))
+            answer = await self._poster.post("/predict", body, {"content-type": ContentType.JSON.value, **headers})
+        except TooLate as late:
+            return Outcome(kind=Kind.LATE, error=self._away(late))
+        except Unreachable as lost:
+            return Outcome(kind=Kind.AWAY, error=self._away(lost))
+        if answer.status == HTTPStatus.OK:
+            return Outcome(kind=Kind.ANSWERED, body=answer.body, version=answer.headers.get(VERSION, ""))
         return _not_answered(answer)
 
-    def _away(self, why: str) -> Unavailable:
+    def _away(self, why: Exception) -> Unavailable:
         return Unavailable(
             f"the router cannot be asked now: {why}",
-            at=str(self._client.base_url),
+            at=self._poster.url,
             hint="`canario status` shows whether it is up",
         )
 
 
 @asynccontextmanager
-async def router(url: str, most_at_once: int, limits: Limits | None = None) -> AsyncIterator[Router]:
-    """The router at an address, with connections that stay open between requests."""
-    client = httpx.AsyncClient(
-        base_url=url,
-        timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(
-            max_connections=most_at_once, max_keepalive_connections=most_at_once, keepalive_expiry=20.0
-        ),
-        headers={"content-type": "application/json"},
-        trust_env=False,
-    )
-    async with client:
-        yield Router(client, limits or Limits())
+async def router(url: str, limits: Limits | None = None) -> AsyncIterator[Router]:
+    """The router at an address, with connections that stay open between requests. Raises UsageError for no address."""
+    poster = Poster(url)
+    try:
+        yield Router(poster, limits or Limits())
+    finally:
+        await poster.close()
 
 
 def part_id(message: str, number: int) -> str:
@@ -201,13 +191,12 @@ def _check(message: Message, limits: Limits) -> None:
             at="message_id",
             hint="use 1 to 64 letters, digits, dots, hyphens and underscores",
         )
-    size = message.headers.get(CUT_HEADER, "") or len(message.body)
-    if int(size) > limits.longest_body_bytes:
-        raise TooLarge(
-            f"the body is too large: {size} bytes",
-            at="body",
-            hint=f"send at most {limits.longest_body_bytes} bytes: fewer rows, in several messages, or as Arrow",
-        )
+    shorter = f"send at most {limits.longest_body_bytes} bytes: fewer rows, in several messages, or as Arrow"
+    if CUT_BYTES in message.headers or len(message.body) > limits.longest_body_bytes:
+        size = message.headers.get(CUT_BYTES, str(len(message.body)))
+        raise TooLarge(f"the body is too large: {size} bytes", at="body", hint=shorter)
+    if UNREADABLE in message.headers:
+        raise InputError(message.headers[UNREADABLE], at="properties", hint="send it again, as docs/stream.md says")
     if message.content_type not in tuple(ContentType):
         raise UnsupportedMedia(
             f"content type {message.content_type[:60]!r} is not accepted",
@@ -216,8 +205,8 @@ def _check(message: Message, limits: Limits) -> None:
         )
 
 
-def _not_answered(answer: httpx.Response) -> Outcome:
-    status = answer.status_code
+def _not_answered(answer: Answer) -> Outcome:
+    status = answer.status
     said = _said(answer)
     words = said.error or f"the router answers with status {status}"
     if status in _NOT_NOW:
@@ -231,12 +220,12 @@ def _not_answered(answer: httpx.Response) -> Outcome:
     return Outcome(kind=Kind.FAILED, error=KernelError(words, at=said.at or f"status {status}", hint=said.hint))
 
 
-def _said(answer: httpx.Response) -> _Error:
+def _said(answer: Answer) -> _Error:
     try:
-        return _ERROR.decode(answer.content)
+        return _ERROR.decode(answer.body)
     except ValueError:
         # The router's own words are no JSON.
-        return _Error(error=" ".join(answer.text.split())[:300])
+        return _Error(error=" ".join(answer.body[:2000].decode("utf-8", "replace").split())[:300])
 
 
 def _retry_after(text: str) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from canario.errors import CanarioError
 from canario.model.stream import Message
-from canario.stream.asking import CUT_HEADER
+from canario.stream.foreign import CUT_BYTES, KEPT_OF_A_CUT_BODY_BYTES
 
 REASON = "canario-reason"
 AT = "canario-at"
@@ -16,7 +16,6 @@ ATTEMPTS = "canario-attempts"
 ROUNDS = "canario-rounds"
 """How often it went to the end of its queue, because it could not be asked while others could."""
 MOST_ROUNDS = 20
-KEPT_BYTES = 65_536
 LONGEST_WORDS_CHARACTERS = 1000
 
 
@@ -35,7 +34,8 @@ def dead_letter(message: Message, error: CanarioError, queue: str, attempts: int
 
 def cut(letter: Message) -> Message:
     """The letter with the beginning of its body."""
-    return replace(letter, body=letter.body[:KEPT_BYTES], headers={**letter.headers, CUT_HEADER: str(len(letter.body))})
+    headers = {**letter.headers, CUT_BYTES: str(len(letter.body))}
+    return replace(letter, body=letter.body[:KEPT_OF_A_CUT_BODY_BYTES], headers=headers)
 
 
 def another_round(message: Message, *, counts: bool) -> Message | None:

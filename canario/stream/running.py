@@ -38,10 +38,9 @@ class WorkerSettings:
 
 async def run_worker(settings: WorkerSettings, started: Callable[[int], None]) -> None:
     """Work until SIGTERM or SIGINT; `started` hears the operator port. Raises UsageError, Conflict."""
-    _check_url(settings.router_url)
     broker = open_broker(settings.model, settings.broker_url)
     ledger = open_ledger(settings.model, settings.ledger_url)
-    async with router(settings.router_url, settings.bounds.concurrency) as asked:
+    async with router(settings.router_url) as asked:
         worker = Worker(settings.model, broker, ledger, asked, settings.bounds)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,14 +69,5 @@ def bounds_from(concurrency: int, prefetch: int) -> Bounds:
 def quiet_libraries() -> None:
     """Log to stderr, without what libraries say of every request."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "httpcore", "aiormq", "aio_pika"):
+    for chatty in ("aiormq", "aio_pika"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-
-
-def _check_url(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(
-            f"{url!r} is no address of a router" if url else "nobody says where the model's router is",
-            at=ROUTER_VARIABLE,
-            hint="set it, or --router, to an address such as http://127.0.0.1:8080",
-        )

@@ -20,6 +20,7 @@ from canario.ports.stream import Broker, Receiver
 from canario.stream.asking import VERSION, Router
 from canario.stream.burying import another_round, cut, dead_letter
 from canario.stream.ending import Ending, GivenBack, pause_seconds
+from canario.stream.foreign import CORRELATION
 from canario.stream.ledger import Known, Ledger
 from canario.stream.link import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Link
 from canario.stream.metrics import Metrics
@@ -34,7 +35,6 @@ IDLE_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 0.5
 COUNTING_SECONDS = 5.0
 FORGETTING_SECONDS = 60.0
-CORRELATION = "correlation-id"
 REPEATED = "repeated"
 
 logger = logging.getLogger(__name__)
