@@ -20,7 +20,6 @@ from typing import Any, TypeVar, cast
 from aiormq.channel import Channel
 from aiormq.connection import Connection, TCPTransportFactory, TLSTransportFactory, TransportFactory
 from aiormq.exceptions import (
-    AMQPError,
     ChannelAccessRefused,
     ChannelLockedResource,
     ChannelNotFoundEntity,
@@ -198,7 +197,7 @@ async def connect(address: Address, purpose: str, patience: Patience) -> Link:
         raise _refused(address, "ended the connection") from None
     except Exception as error:
         line.cut()
-        raise _refused(address, *_why(address, error)) from error
+        raise _refused(address, *_why(address, error, has_answered=line.was_open)) from error
     return Link(address, connection, line, patience)
 
 
@@ -211,7 +210,7 @@ def _refused(address: Address, why: str, hint: str = "") -> Unavailable:
     )
 
 
-def _why(address: Address, error: BaseException) -> tuple[str, str]:
+def _why(address: Address, error: BaseException, *, has_answered: bool) -> tuple[str, str]:
     """What went wrong at connecting, and what to do about it."""
     text = said(error)
     cause = error.__cause__ or error
@@ -233,10 +232,13 @@ def _why(address: Address, error: BaseException) -> tuple[str, str]:
     # The client looks for what it expects before it looks for a refusal, so the broker's own words are lost at this place.
     if "vhost" in text or "Connection.OpenOk" in text:
         return f"does not let {address.user!r} into the vhost {address.vhost!r}", _VHOSTS
-    if isinstance(error, AMQPError) and not isinstance(cause, OSError):
-        return f"ended the connection: {text}", "a port of TLS is written amqps://"
     if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) and cause.errno:
         text = os.strerror(cause.errno)
+    if has_answered:
+        return (
+            f"ended the connection: {text}",
+            "see whether its port is one for amqp://; one for TLS is written amqps://",
+        )
     return f"does not answer: {text}", ""
 
 
@@ -256,7 +258,13 @@ class _Line(TransportFactory):
         reader, self._writer = await self._dial.create(url, **kwargs)
         return cast("asyncio.StreamReader", _ForgivingReader(reader)), self._writer
 
+    @property
+    def was_open(self) -> bool:
+        """Whether somebody took the call."""
+        return self._writer is not None
+
     def cut(self) -> None:
+        """End it at once; what was not sent is dropped."""
         if self._writer is not None:
             self._writer.transport.abort()
 
