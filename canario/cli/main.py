@@ -19,7 +19,7 @@ from canario.model.address import KUBECTL_PROGRAM, PROGRAM
 SECTIONS = {
     "Versions": ("train", "adopt", "list", "show", "build", "export", "import"),
     "Serving": ("serve",),
-    "Other ways in": ("predict", "score"),
+    "Other ways in": ("predict", "score", "worker", "enqueue", "tail"),
     "Rollouts": ("up", "rollout", "status", "watch", "promote", "pause", "resume", "abort", "rollback", "down"),
     "Quality": ("feedback", "report", "retrain", "monitor"),
     "Records": ("history", "explain", "replay"),
@@ -49,6 +49,7 @@ NOTES = {
         ("CANARIO_HOME", "the folder of what runs and what was predicted"),
         ("CANARIO_ROOMS", "the folder of the model rooms, ./bentos otherwise"),
         ("BENTOML_HOME", "the folder of versions and Bentos"),
+        ("CANARIO_BROKER_URL", "where messages are: amqp://... or sqlite:PATH, a file in CANARIO_HOME otherwise"),
         ("CANARIO_FEEDBACK_URL", "the PostgreSQL database of feedback, files in CANARIO_HOME otherwise"),
         ("KUBECONFIG", "the clusters that --on kubernetes reaches, ~/.kube/config otherwise"),
         ("CANARIO_ON", "what --on says when it is left out; also CANARIO_CONTEXT and CANARIO_NAMESPACE"),

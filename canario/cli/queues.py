@@ -1,0 +1,128 @@
+"""Queues in a person's hands: put messages into one, look at what is in others, take answers; for the commands enqueue and tail."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from canario.errors import CanarioError, Unavailable
+from canario.model.stream import DEAD, Delivery, Message, queue_name, queue_names
+from canario.ports.stream import Broker, Receiver
+
+REPLIES = "replies"
+"""The queue for the answers that `canario enqueue --wait` waits for."""
+FOREIGN_SECONDS = 3600.0
+"""Answers that nobody waits for any more."""
+SENT_AT_ONCE = 500
+PREFETCH = 1000
+LOOK_SECONDS = 0.5
+
+
+async def put(broker: Broker, model: str, queue: str, messages: Sequence[Message], told: Callable[[int], None]) -> None:
+    """Send all, in pieces. Raises Unavailable, Overloaded, TooLarge."""
+    await broker.declare([*queue_names(model), queue_name(model, REPLIES)])
+    sender = await broker.sender()
+    try:
+        for begin in range(0, len(messages), SENT_AT_ONCE):
+            await sender.send(queue, messages[begin : begin + SENT_AT_ONCE])
+            told(min(begin + SENT_AT_ONCE, len(messages)))
+    finally:
+        await sender.close()
+
+
+async def answers_to(
+    broker: Broker, model: str, ids: Sequence[str], timeout_seconds: float, found: Callable[[str, Message], None]
+) -> int:
+    """Tell each answer or dead letter, with its queue, once; how many there were when all or the time was over."""
+    missing, deadline = set(ids), time.monotonic() + timeout_seconds
+    replies, dead = queue_name(model, REPLIES), queue_name(model, DEAD)
+    while missing and time.monotonic() < deadline:
+        # What is not ours goes back when the receiver is closed, to whoever else waits.
+        receiver = await broker.receiver({replies: PREFETCH, dead: PREFETCH})
+        try:
+            await _collect(receiver, (replies, dead), missing, found, deadline)
+        finally:
+            await receiver.close()
+    return len(ids) - len(missing)
+
+
+async def _collect(
+    receiver: Receiver, queues: Sequence[str], missing: set[str], found: Callable[[str, Message], None], deadline: float
+) -> None:
+    is_foreign = False
+    while missing and time.monotonic() < deadline:
+        took = False
+        for queue in queues:
+            while (delivery := await receiver.take(queue)) is not None:
+                took, message = True, delivery.message
+                is_ours = message.id in missing
+                if is_ours:
+                    missing.discard(message.id)
+                    found(queue, message)
+                if (is_ours and not queue.endswith(f".{DEAD}")) or _is_stale(message, queue):
+                    await receiver.acknowledge(delivery)
+                else:
+                    is_foreign = is_foreign or not is_ours
+        if not took:
+            await receiver.wait(LOOK_SECONDS)
+            if is_foreign:
+                return
+
+
+def _is_stale(message: Message, queue: str) -> bool:
+    return queue.endswith(f".{REPLIES}") and time.time() - message.sent_at_seconds > FOREIGN_SECONDS
+
+
+async def look(
+    broker: Broker, queue: str, number: int, *, follow: bool, take: bool, tell: Callable[[Message], None]
+) -> None:
+    """Tell the messages of a queue, one of each id, oldest first; with `take` they are gone then."""
+    await broker.declare([queue])
+    seen: set[str] = set()
+    failures = 0
+    while True:
+        try:
+            receiver = await broker.receiver({queue: max(PREFETCH, number)})
+            try:
+                await _look(receiver, queue, number, follow=follow, take=take, tell=tell, seen=seen)
+            finally:
+                await receiver.close()
+        except Unavailable:
+            failures += 1
+            if not follow:
+                raise
+        else:
+            return
+        await asyncio.sleep(min(5.0, 0.2 * 2.0**failures))
+
+
+async def _look(
+    receiver: Receiver,
+    queue: str,
+    number: int,
+    *,
+    follow: bool,
+    take: bool,
+    tell: Callable[[Message], None],
+    seen: set[str],
+) -> None:
+    idle = 0
+    while follow or (len(seen) < number and idle < 2):
+        delivery: Delivery | None = await receiver.take(queue)
+        if delivery is None:
+            await receiver.wait(LOOK_SECONDS)
+            idle += 1
+            continue
+        idle = 0
+        if delivery.message.id not in seen:
+            seen.add(delivery.message.id)
+            tell(delivery.message)
+        if take:
+            await receiver.acknowledge(delivery)
+
+
+def problem_of(error: CanarioError, sent: int, prefix: str) -> CanarioError:
+    """An error while sending, with what is safe to do."""
+    hint = f"send the same file again with --id {prefix}: what has arrived does not count twice"
+    return type(error)(f"{error.message}; {sent} messages were sent before", at=error.at, hint=hint)
