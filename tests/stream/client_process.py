@@ -39,6 +39,14 @@ class ClientProcess:
             raise AssertionError(self._process.communicate()[1])
         return said
 
+    def ready(self) -> None:
+        """Wait until it is connected."""
+        assert self.said(1) == ["ready"]
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Have a signal sent to it."""
+        self._process.send_signal(number)
+
     def kill(self) -> list[str]:
         """Kill -9 it; what it has said until then and nobody has read."""
         assert self._process.stdout is not None
@@ -72,6 +80,8 @@ def say(*lines: str) -> None:
 async def hold(url: str, queue: str, prefetch: str, number: str, acknowledged: str) -> None:
     """Take so many messages, acknowledge the first few of them, say the ids and go on holding the rest."""
     receiver = await open_broker("fraud", url).receiver({queue: int(prefetch)})
+    if number == "0":
+        say("ready")
     for place in range(int(number)):
         while (delivery := await receiver.take(queue)) is None:
             await receiver.wait(1.0)
