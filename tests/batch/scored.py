@@ -33,8 +33,8 @@ def write(rows: pd.DataFrame, path: Path, rows_a_group: int = 500) -> Path:
         case "csv":
             csv.write_csv(table, path)
         case "csv.gz":
-            with pa.CompressedOutputStream(str(path), "gzip") as sink:
-                csv.write_csv(table, sink)
+            with pa.CompressedOutputStream(str(path), "gzip") as compressed:
+                csv.write_csv(table, compressed)
         case "parquet":
             pq.write_table(table, path, row_group_size=rows_a_group)
         case "arrow":
