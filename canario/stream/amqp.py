@@ -68,7 +68,8 @@ class Address:
 
     def __init__(self, text: str) -> None:
         try:
-            url = URL(text)
+            # Secrets come from files, and files end with a line's end.
+            url = URL(text.strip())
             at = f"{url.host}:{url.port or (5671 if url.scheme == 'amqps' else 5672)}"
         except ValueError:
             url, at = URL(), ""
@@ -97,7 +98,7 @@ class Link:
         self.lost: str | None = None
         """Why it is lost; None while it is there."""
         self._when_lost: list[Callable[[], None]] = []
-        connection.closing.add_done_callback(lambda _: self.lose("the connection is lost"))
+        connection.closing.add_done_callback(lambda ended: self.lose(end_of(ended, "the connection is lost")))
 
     @property
     def at(self) -> str:
@@ -245,6 +246,12 @@ def _why(address: Address, error: BaseException, *, has_answered: bool) -> tuple
 def said(error: BaseException) -> str:
     """The words of a client's error, which has them in pieces."""
     return " ".join(str(word) for word in error.args if word is not None) or type(error).__name__
+
+
+def end_of(ended: asyncio.Future[Any], what: str) -> str:
+    """What has ended, with the broker's words if it had some."""
+    error = None if ended.cancelled() else ended.exception()
+    return f"{what}: {said(error)}" if error is not None and error.args else what
 
 
 class _Line(TransportFactory):

@@ -25,11 +25,13 @@ from pamqp.commands import Basic
 from canario.errors import Conflict, UsageError
 from canario.kernel.limits import Limits
 from canario.model.stream import Delivery
-from canario.stream.amqp import Address, Link, Patience, connect, said
+from canario.stream.amqp import Address, Link, Patience, connect, end_of, said
 from canario.stream.rabbitmq_messages import fitting_queue, to_message
 from canario.stream.rabbitmq_sender import MESSAGES, RabbitSender, Window, no_queue
 
 MOST_WAITING = 1_000_000
+MOST_PREFETCHED = 65_535
+"""More AMQP cannot say; and 0 would be without a bound."""
 QUEUE_TYPES = ("classic", "quorum")
 
 
@@ -160,11 +162,11 @@ class RabbitReceiver:
         channel = await self._link.channel()
         self._channel = channel
         channel.on_consumer_cancel_callbacks.add(lambda _: self._link.lose("a queue was removed"))
-        channel.closing.add_done_callback(lambda _: self._link.lose("the broker closed the channel"))
+        channel.closing.add_done_callback(lambda ended: self._link.lose(end_of(ended, "the channel is closed")))
         for queue, most in prefetch.items():
             self._here[queue] = deque()
             try:
-                await self._link.ask(channel.basic_qos(prefetch_count=most))
+                await self._link.ask(channel.basic_qos(prefetch_count=min(max(most, 1), MOST_PREFETCHED)))
                 await self._link.ask(channel.basic_consume(fitting_queue(queue), self._taker(queue)))
             except ChannelNotFoundEntity as error:
                 raise no_queue(queue, self._link) from error

@@ -273,6 +273,18 @@ async def test_who_may_only_read_and_write_can_work(rabbitmq: RabbitMqServer) ->
             await broker.declare([new_queue()])
 
 
+@in_time
+async def test_passwords_and_vhosts_of_any_letters(rabbitmq: RabbitMqServer) -> None:
+    """A password and a vhost may have any letters, written as URLs have them; a line's end after the address is no part of it."""
+    name = f"odd-{uuid.uuid4().hex[:8]}"
+    rabbitmq.control("add_user", name, "p@ss/w:rd%?é")
+    rabbitmq.control("add_vhost", "team/fraud é")
+    rabbitmq.control("set_permissions", "-p", "team/fraud é", name, ".*", ".*", ".*")
+    url = f"amqp://{name}:p%40ss%2Fw%3Ard%25%3F%C3%A9@127.0.0.1:{rabbitmq.port}/team%2Ffraud%20%C3%A9\n"
+    await RabbitMq(url).declare([queue := new_queue()])
+    assert queue in rabbitmq.control("list_queues", "-p", "team/fraud é", "name")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

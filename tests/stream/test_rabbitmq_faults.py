@@ -102,7 +102,7 @@ async def test_a_cut_connection_is_told_of_at_once(rabbitmq: RabbitMqServer) -> 
         await receiver.acknowledge(lent[0])
         waiting = asyncio.create_task(receiver.wait(30))
         await asyncio.to_thread(rabbitmq.control, "close_all_connections", "the test says so")
-        await raises_soon(lambda: waiting, Unavailable, 5.0)
+        assert "the test says so" in str(await raises_soon(lambda: waiting, Unavailable, 5.0))
         await raises_soon(lambda: receiver.take(at.queue), Unavailable, 1.0)
         await raises_soon(lambda: receiver.acknowledge(lent[1]), Unavailable, 1.0)
         await raises_soon(lambda: sender.send(at.queue, [Message(id="9", body=b"")]), Unavailable, 1.0)
