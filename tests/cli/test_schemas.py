@@ -14,6 +14,7 @@ from canario.adapters.schemas import json_schema
 from canario.model.card import Card
 from canario.model.rollout import RolloutSpec
 from canario.platforms.kubernetes.editing import json_schema as resource_schema
+from canario.stream.schemas import answer_schema, message_schema
 from tests.platforms.kubernetes.wrong_resources import GOOD, UNKNOWN_FIELDS
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,8 @@ SCHEMAS = {
     "model": lambda: json_schema(Card),
     "rollout": lambda: json_schema(RolloutSpec),
     "modeldeployment": resource_schema,
+    "message": message_schema,
+    "answer": answer_schema,
 }
 DOCUMENTS = sorted((ROOT / "bentos").glob("*/*.yaml"))
 
@@ -70,3 +73,16 @@ def test_a_typo_in_a_resource_is_marked(name: str) -> None:
     """An editor marks at once what the API server would refuse, or drop in silence."""
     with pytest.raises(jsonschema_rs.ValidationError, match="Additional properties"):
         jsonschema_rs.validate(schema("modeldeployment"), UNKNOWN_FIELDS[name].resource)
+
+
+@pytest.mark.parametrize("body", [{"rows": [{"amount": 1.5, "channel": None}]}, {"amount": 1, "is_abroad": True}])
+def test_a_message_fits_its_schema(body: dict[str, Any]) -> None:
+    """One row and several are both messages."""
+    jsonschema_rs.validate(schema("message"), body)
+
+
+@pytest.mark.parametrize("body", [{}, [], {"rows": []}, {"rows": [{"amount": [1]}]}, {"amount": {"value": 1}}])
+def test_what_is_no_message_is_marked(body: Any) -> None:
+    """A client's own tests find what a worker would put with the dead."""
+    with pytest.raises(jsonschema_rs.ValidationError):
+        jsonschema_rs.validate(schema("message"), body)
