@@ -44,7 +44,7 @@ def to_message(properties: Basic.Properties, body: bytes, longest_body_bytes: in
     return Message(
         id=id_,
         body=kept,
-        content_type=words(properties.content_type) or ContentType.JSON,
+        content_type=_content_type(words(properties.content_type)),
         headers=headers,
         sent_at_seconds=max(0.0, sent_at),
         reply_to=words(properties.reply_to),
@@ -78,6 +78,12 @@ def fitting_queue(name: str) -> str:
     if not 0 < _length(name) <= LONGEST_NAME_BYTES:
         raise NotFound(f"no queue can be named {name[:40]!r}", hint=f"it has 1 to {LONGEST_NAME_BYTES} bytes")
     return name
+
+
+def _content_type(text: str) -> str:
+    """Ours in our own words, however it is written: `application/JSON; charset=utf-8` is JSON."""
+    bare = text.partition(";")[0].strip().lower()
+    return bare if bare in tuple(ContentType) else text or ContentType.JSON
 
 
 def _check(message: Message, headers: dict[str, str]) -> None:

@@ -122,6 +122,18 @@ def test_correlation_ids_go_both_ways() -> None:
     assert (properties.correlation_id, properties.headers) == ("call 7", None)
 
 
+def test_json_is_json_however_it_is_written() -> None:
+    """A content type with parameters or other letters is the one that is meant; an unknown one stays as it is."""
+    written = {
+        "application/json; charset=utf-8": "application/json",
+        "Application/JSON": "application/json",
+        "": "application/json",
+        "text/csv; header=present": "text/csv; header=present",
+    }
+    for text, meant in written.items():
+        assert to_message(Basic.Properties(content_type=text), b"", MOST).content_type == meant
+
+
 def test_times_of_other_clients_are_taken() -> None:
     """A time in whole seconds, as AMQP has it, is the time it was sent; our header adds the rest, unless the two do not fit."""
     at = datetime.fromtimestamp(1_700_000_000, UTC)
