@@ -12,6 +12,14 @@ from canario.stream.asking import ID_PATTERN
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 Document = dict[str, Any]
 
+_AROUND = (
+    "The body of a message to the queue canario.<model>.urgent, .normal or .bulk, of content type "
+    f"{ContentType.JSON}; an Arrow stream with the card's columns has {ContentType.ARROW}. At most "
+    f"{Limits().longest_body_bytes} bytes. The message's id (AMQP: message_id) is {ID_PATTERN}; the same id twice is the same "
+    "message. reply_to names the queue for the answer, otherwise canario.<model>.answers. Headers that begin with x- go to the "
+    "model's router, such as x-canario-version. timestamp is when it was sent."
+)
+
 
 def message_schema() -> str:
     """The body of a question in JSON, as text."""
@@ -34,16 +42,7 @@ def message_schema() -> str:
         {
             "$schema": _DRAFT,
             "title": "A message to a model",
-            "description": "\n".join(
-                (
-                    "The body of a message to the queue canario.<model>.urgent, .normal or .bulk, of content type "
-                    f"{ContentType.JSON}; an Arrow stream with the card's columns has {ContentType.ARROW}.",
-                    f"The message's id (AMQP: message_id) is {ID_PATTERN}; the same id twice is the same message.",
-                    "reply_to names the queue for the answer, otherwise canario.<model>.answers. Headers that begin with x- go to "
-                    "the model's router, such as x-canario-version. timestamp is when it was sent. "
-                    f"At most {Limits().longest_body_bytes} bytes.",
-                )
-            ),
+            "description": _AROUND,
             "anyOf": [{"$ref": "#/$defs/row"}, {"$ref": "#/$defs/rows"}],
             "$defs": {"row": row, "rows": rows},
         }
