@@ -21,6 +21,7 @@ CanarioError                     1   500  INTERNAL
 ├── ClusterRefused               1   500  FAILED_PRECONDITION  the API server of a cluster does not allow it
 ├── RouterError                  1   500  INTERNAL             the router refused its configuration or died
 ├── TooManyRejects               3   409  ABORTED              more rows of a batch don't fit the card than the limit allows
+├── PreflightFailed              3   409  ABORTED              a candidate answers a file too unlike stable to be put on trial
 ├── NotBetter                    3   409  ABORTED              a retraining's candidate was not shown to be better
 └── RolledBack                   3   409  ABORTED              a rollout was judged bad and undone
 """
@@ -142,6 +143,14 @@ class RouterError(CanarioError):
 
 class TooManyRejects(CanarioError):
     """A batch that was stopped, because the share of its rows that don't fit the card is above the limit."""
+
+    exit_code = 3
+    http_status = 409
+    grpc_status = "ABORTED"
+
+
+class PreflightFailed(CanarioError):
+    """A candidate that was not shown to answer a file enough like stable; its rollout was not begun."""
 
     exit_code = 3
     http_status = 409

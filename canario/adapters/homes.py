@@ -76,6 +76,11 @@ def retraining_folder() -> Path:
     return canario_home() / "retraining"
 
 
+def preflights_folder(model: str) -> Path:
+    """The records of candidates that were compared with stable on a file, before a rollout."""
+    return canario_home() / "preflights" / model
+
+
 def rooms_folder() -> Path:
     """The folder of the model rooms: `CANARIO_ROOMS`, otherwise `bentos` where the command was started."""
     return Path(os.environ.get("CANARIO_ROOMS") or "bentos").absolute()

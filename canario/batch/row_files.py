@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from canario.errors import InputError
 from canario.kernel.checks import describe
 from canario.kernel.kernel import Columns
 from canario.kernel.rows import RowsCodec, reason_and_place
-from canario.model.card import Card
+from canario.model.card import Card, ColumnKind
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FOREIGN = {b"PAR1": "Parquet", b"ARROW1": "an Arrow file", b"\xff\xff\xff\xff": "an Arrow stream", b"\x1f\x8b": "gzip"}
@@ -85,11 +85,17 @@ def _csv(card: Card, content: bytes) -> Columns:
             io.BytesIO(content if content.endswith(b"\n") else content + b"\n"),
             read_options=csv.ReadOptions(block_size=len(content) + 2, use_threads=False),
             parse_options=csv.ParseOptions(newlines_in_values=True),
-            # Read as they stand: a guess would make numbers of what are words.
-            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(card.column_names, pa.string())),
+            # Read as they stand, as `reading` does: a guess would make numbers of what are words.
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(card.column_names, pa.string()), null_values=[""], strings_can_be_null=True
+            ),
         ).combine_chunks()
     except pa.ArrowInvalid as broken:
         raise InputError(f"this is no CSV: {broken}", hint="its first line names the columns") from broken
+    for place, name in enumerate(table.column_names):
+        if any(column.name == name and column.kind is ColumnKind.TEXT for column in card.columns):
+            cells: Any = table.column(place)
+            table = table.set_column(place, name, cells.fill_null(""))
     check = TableCheck(card)
     check.check_schema(table.schema)
     if not table.num_rows:

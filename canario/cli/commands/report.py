@@ -8,7 +8,7 @@ import click
 
 from canario.cli.documented import Documented
 
-REPORTS = ("drift", "quality")
+REPORTS = ("drift", "preflight", "quality")
 """Each is the `command` of canario.cli.commands.report_<name>."""
 
 

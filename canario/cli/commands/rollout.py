@@ -11,11 +11,13 @@ from canario.cli.asking import tell_of_the_spec
 from canario.cli.documented import Documented
 from canario.cli.naming import version_argument
 from canario.cli.plans import PlanFlags, cluster_plan, plan_for, plan_options
+from canario.cli.preflight import PreflightFlags, PreflightRun, began, drawn, preflight_options
 from canario.cli.printing import Output, output_option, print_document, say
 from canario.errors import UsageError
 from canario.model.address import Address, PlatformKind
 
 if TYPE_CHECKING:
+    from canario.model.preflight import Preflight
     from canario.model.rollout import RolloutSpec
     from canario.ports.platform import Progress, Telling
 
@@ -24,6 +26,7 @@ EXAMPLES = [
     "canario rollout fraud:v2 --steps 5,25,100 --minimum-requests 500 --wait",
     "canario rollout fraud:v2 --strategy shadow --dry-run",
     "canario rollout fraud:v2 --plan careful.yaml --approve-each-step",
+    "canario rollout fraud:v2 --preflight last-week.parquet --preflight-disagreement-percent 2",
     "canario rollout fraud:v2 --on kubernetes -n models --image registry.example/fraud:v2",
     "canario rollout fraud --on kubernetes -n models --archive fraud/fraud-v2.canario",
 ]
@@ -32,6 +35,7 @@ EXAMPLES = [
 @click.command("rollout", cls=Documented, examples=EXAMPLES)
 @version_argument
 @plan_options
+@preflight_options
 @click.option(
     "--image", default="", metavar="IMAGE", help="In a cluster: the version's image; see above for the usual."
 )
@@ -47,10 +51,11 @@ EXAMPLES = [
 @click.option("--dry-run", is_flag=True, help="Print the plan and prove it; start nothing.")
 @output_option
 @address_options
-def command(
+def command(  # noqa: PLR0913 - one a flag
     *,
     version: str,
     flags: PlanFlags,
+    preflight: PreflightFlags,
     image: str,
     archive: str,
     wait: bool,
@@ -67,11 +72,16 @@ def command(
     In a cluster the plan is the resource's own, changed by the flags, and the version is an image: the one it was served
     from before, or else the resource's with the version as its tag. With --archive no image is built for it: the one at
     hand serves the archive that `canario export` made.
+
+    With --preflight both versions first answer the rows of a file on this machine, before any traffic is split. When the
+    candidate fails rows that stable answers, changes too many answers, or there are too few rows to tell, nothing is
+    started and the exit code is 3; `canario report preflight MODEL` shows what was compared.
     """
     from canario.adapters.documents import to_yaml
     from canario.cli.following import conclude, follow
     from canario.cli.progress import working
 
+    preflight.limits()  # what cannot be meant is refused before anything is done
     for option, given in (("--image", image), ("--archive", archive)):
         if given and address.on is PlatformKind.LOCAL:
             raise UsageError(f"{option} is for clusters", at=option, hint="add --on kubernetes, or leave it out")
@@ -80,12 +90,18 @@ def command(
         if address.on is PlatformKind.LOCAL
         else _ClusterTrial(address, version, image, archive, flags)
     )
+    flown = _flown(trial, preflight, output)
     if dry_run:
-        print_document(output, trial.plan, lambda: to_yaml(trial.plan).rstrip())
+        if flown:
+            print_document(output, flown, lambda: drawn(flown))
+        else:
+            print_document(output, trial.plan, lambda: to_yaml(trial.plan).rstrip())
         say("this plan can be honoured; nothing was started")
         return
     with working(f"starting the rollout of {trial.name}") as tell:
         platform, rollout = trial.start(tell)
+    if flown:
+        began(flown, rollout)
     if wait:
         conclude(platform, follow(platform, rollout, output))
         return
@@ -96,16 +112,38 @@ def command(
     tell_of_the_spec(status)
 
 
+def _flown(trial: _LocalTrial | _ClusterTrial, flags: PreflightFlags, output: Output) -> Preflight | None:
+    """The preflight that was asked for, when it has passed. Raises PreflightFailed otherwise."""
+    from canario.cli.progress import working
+
+    if not flags.file:
+        return None
+    run = PreflightRun(trial.platform(), flags)
+    with working(f"comparing {trial.name} with stable on {flags.file}") as tell:
+        preflight = run.judge(trial.tag, trial.archive_here, tell)
+    run.refuse_unless_passed(preflight, output)
+    return preflight
+
+
 class _LocalTrial:
     """A stored version, tried on this machine."""
+
+    archive_here = ""
 
     def __init__(self, version: str, flags: PlanFlags) -> None:
         from canario.adapters.versions import find_version
 
         self._candidate = find_version(version)
         self.name = str(self._candidate.record.name)
+        self.tag = self._candidate.record.name.tag
         self._model = self._candidate.record.name.model
         self.plan: RolloutSpec = plan_for(self._model, flags)
+
+    def platform(self) -> Telling:
+        """Where it would be tried. Raises NotFound when the model was never up there."""
+        from canario.cli.platforms import local_platform
+
+        return local_platform(self._model)
 
     def start(self, tell: Progress) -> tuple[Telling, str]:
         """Begin the rollout; where it is told of, and its name."""
@@ -123,10 +161,12 @@ class _ClusterTrial:
         from canario.platforms.kubernetes.resource import plan_of, tag_of, version_in_archive
 
         model, _, tag = version.partition(":")
-        self._version = tag or (version_in_archive(archive, model) if archive else tag_of(image))
-        self.name = f"{model}:{self._version}"
+        self.tag = tag or (version_in_archive(archive, model) if archive else tag_of(image))
+        self.name = f"{model}:{self.tag}"
+        # A path is one below the cluster's volume: this machine reads addresses only.
+        self.archive_here = archive if archive.startswith(("http://", "https://")) else ""
         self._platform = cluster_platform(address, model)
-        if not self._version:
+        if not self.tag:
             line = self._platform.address.command(f"rollout {model}:TAG")
             raise UsageError(f"{version} does not say which version", at="VERSION", hint=f"name it: `{line}`")
         own = plan_of(self._platform.spec())
@@ -135,15 +175,19 @@ class _ClusterTrial:
         self.plan: RolloutSpec = self._flags_plan or own
         self._image, self._archive = image, archive
 
+    def platform(self) -> Telling:
+        """Where it would be tried."""
+        return self._platform
+
     def start(self, tell: Progress) -> tuple[Telling, str]:
         """Begin the rollout; where it is told of, and its name."""
         from canario.cli.platforms import actor
 
         image = self._image
         if not image and not self._archive:
-            image, why = self._platform.image_for(self._version)
+            image, why = self._platform.image_for(self.tag)
             tell(f"image {image}, {why}")
         rollout = self._platform.start_rollout(
-            self._flags_plan, self._version, image, self._archive, actor=actor(), progress=tell
+            self._flags_plan, self.tag, image, self._archive, actor=actor(), progress=tell
         )
         return self._platform, rollout
