@@ -51,11 +51,11 @@ def _page(found: Sequence[Preflight]) -> RenderableType:
     newest, *others = found
     parts: list[RenderableType] = [drawn(newest)]
     if others:
-        earlier = table("when", "stable", "candidate", "rows", "answer", "why", numbers=("rows",))
+        earlier = table("when", "stable", "candidate", "rows", "answer", "began", "why", numbers=("rows",))
         for each in others:
             rows, verdict = count(each.comparison.rows), each.verdict
             earlier.add_row(
-                local_time(each.at_seconds), each.stable, each.candidate, rows, verdict.answer, verdict.reason
+                local_time(each.at_seconds), each.stable, each.candidate, rows, verdict.answer, each.rollout, verdict.reason
             )
         parts += [Text("\nEARLIER", style="bold"), earlier]
     return Group(*parts)
