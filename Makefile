@@ -68,6 +68,7 @@ cluster-down: $(BIN)/uv ## End it, and leave the machine as it was
 
 .PHONY: e2e
 e2e: dev ## The tests on Kubernetes: on that of KUBECONFIG, else on one of its own
+	@$(BIN)/python -m tests.cluster images
 	@$(BIN)/python -m tests.cluster run $(BIN)/python -m pytest $(or $(TESTS),tests/e2e/kubernetes tests/helm/test_charts_on_api_server.py)
 
 .PHONY: format

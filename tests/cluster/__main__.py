@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from canario.errors import CanarioError, Unavailable
-from tests.cluster import cluster, components, keda, metrics_server, node, programs
+from tests.cluster import cluster, components, keda, metrics_server, node, packages, programs
 from tests.cluster.images import load_image
 from tests.cluster.running import Progress
 from tests.cluster.settings import Settings
@@ -33,6 +33,7 @@ def main() -> int:
     commands.add_parser("status", help="which components run; exit code 1 unless all do")
     load = commands.add_parser("load", help="copy images from buildah's store into the node")
     load.add_argument("images", nargs="+", metavar="IMAGE")
+    commands.add_parser("images", help="build the images that the end-to-end tests run, where they are missing or old")
     running = commands.add_parser("run", help="run a command with a cluster; end what was not there before")
     running.add_argument("arguments", nargs=argparse.REMAINDER, metavar="COMMAND")
     commands.add_parser("down", help="end the cluster and remove what it made")
@@ -58,6 +59,8 @@ def _do(flags: argparse.Namespace, settings: Settings) -> int:
         metrics_server.start(settings, Progress())
     elif flags.command == "status":
         return _status(settings)
+    elif flags.command == "images":
+        _build_images(Progress())
     elif flags.command == "load":
         node.first_process(settings)
         for image in flags.images:
@@ -82,6 +85,21 @@ def _status(settings: Settings) -> int:
     ready = cluster.is_ready(settings)
     sys.stdout.write(f"{'node':<24} {'ready' if ready else 'not ready'}\n")
     return 0 if ready else Unavailable.exit_code
+
+
+def _build_images(progress: Progress) -> None:
+    """All of them, one after the other: a test that had to wait for its image would fail by its own time-out."""
+    from tests.cluster import model_images, monitoring_images, rabbitmq_image
+
+    packages.install(progress)
+    for build in (
+        model_images.canario_image,
+        model_images.trainer_image,
+        monitoring_images.monitoring_image,
+        rabbitmq_image.rabbitmq_image,
+    ):
+        progress.say(f"{build()} is built")
+    progress.say(f"{', '.join(model_images.e2e_images().values())} are built")
 
 
 def _run(command: list[str], settings: Settings) -> int:
