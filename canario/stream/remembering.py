@@ -28,6 +28,8 @@ class Memory:
         self._ledger = ledger
         self._ending = ending
         self._sent: list[str] = []
+        self._unwritten: set[str] = set()
+        """The sent ones that the ledger has not been told of, or is being told of."""
         self._forgiven: list[str] = []
         self._looks: Batches[tuple[str, bool], Known] = Batches(self._look)
         self._keeps: Batches[Message, Known] = Batches(self._keep)
@@ -36,6 +38,8 @@ class Memory:
 
     async def known(self, message: str, *, was_before: bool) -> Known:
         """What is known of a message. Raises GivenBack when the worker ends while the ledger is away."""
+        if message in self._unwritten:
+            return Known(is_sent=True)
         return await self._patiently(self._looks, (message, was_before))
 
     async def hold(self, answer: Message) -> Known:
@@ -45,6 +49,7 @@ class Memory:
     def was_sent(self, message: str) -> None:
         """The broker has confirmed an answer."""
         self._sent.append(message)
+        self._unwritten.add(message)
 
     def forgive(self, message: str) -> None:
         """Its attempts were not its own fault."""
@@ -90,4 +95,5 @@ class Memory:
         except CanarioError:
             self._sent, self._forgiven = sent + self._sent, forgiven + self._forgiven
             raise
+        self._unwritten.difference_update(sent)
         return [held[answer.id] for answer in answers]
