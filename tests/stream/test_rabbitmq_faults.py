@@ -129,6 +129,25 @@ async def test_a_removed_queue_is_told_of(rabbitmq: RabbitMqServer) -> None:
 
 
 @in_time
+async def test_a_message_held_too_long_is_lent_again(rabbitmq: RabbitMqServer) -> None:
+    """A broker with a limit on how long a message may be held ends the receiver's channel: it is told why, and the message comes again."""
+    patient = "application:set_env(rabbit, consumer_timeout, 1800000), application:set_env(rabbit, channel_tick_interval, 60000)."
+    impatient = patient.replace("1800000", "300").replace("60000", "200")
+    async with connected(rabbitmq.url) as at:
+        await at.send(1)
+        await asyncio.to_thread(rabbitmq.evaluate, impatient)
+        try:
+            receiver = await at.receiver()
+            await at.take(receiver, 1)
+            error = await raises_soon(lambda: receiver.wait(30), Unavailable, 10.0)
+            assert "timed out" in str(error)
+        finally:
+            await asyncio.to_thread(rabbitmq.evaluate, patient)
+        [again] = await at.take(await at.receiver(), 1)
+        assert again.is_redelivered
+
+
+@in_time
 async def test_a_broker_out_of_memory_is_overloaded(rabbitmq: RabbitMqServer) -> None:
     """While the broker has an alarm a sender is told so in time, receivers go on, and after it all that was confirmed is there."""
     async with connected(rabbitmq.url) as at:
