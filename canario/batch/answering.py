@@ -28,7 +28,12 @@ class Answered:
     """What became of a piece: each of its rows is in one of the two."""
 
     answers: pa.RecordBatch
-    rejects: pa.RecordBatch
+    rejects: pa.RecordBatch | None
+    """None: there are none."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.answers) + (0 if self.rejects is None else len(self.rejects))
 
 
 class Answerer:
@@ -73,9 +78,7 @@ class Answerer:
             batch, rows = batch.take(readable), rows[readable]
         fitted = self._check.fit(batch)
         if fitted.all_fit and readable is None:
-            return Answered(
-                answers=self._answers(batch, rows, fitted.columns, file), rejects=self._rejects(piece, {}, file)
-            )
+            return Answered(answers=self._answers(batch, rows, fitted.columns, file), rejects=None)
         misfits = np.flatnonzero(~fitted.fits)
         places = misfits if readable is None else readable[misfits]
         reasons.update(zip(places.tolist(), fitted.reasons, strict=True))

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -75,6 +76,8 @@ class Place:
     def digest(self) -> str:
         """`sha256:` and the hex sha256 of all its bytes, read from its beginning to its end."""
         with reaching(self), self.open() as stream:
+            if self.is_local:
+                return f"sha256:{hashlib.file_digest(cast('BufferedReader', stream), 'sha256').hexdigest()}"
             found = hashlib.sha256()
             while piece := stream.read(READ_BYTES):
                 found.update(piece)

@@ -23,7 +23,7 @@ from canario.errors import InputError
 
 PIECE_ROWS = 16_384
 """What is checked and answered at once: few enough to stay in the processor's cache."""
-BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 64 * 1024
 """What is read at once of one column of a Parquet file on a disk."""
 ARROW_FILE = b"ARROW1"
 """How an Arrow IPC file begins; a stream begins otherwise."""
@@ -143,7 +143,7 @@ def _parquet(source: Source, wanted: Wanted, first_row: int) -> Iterator[Piece]:
         for group in range(metadata.num_row_groups):
             ends = begins + metadata.row_group(group).num_rows
             if ends > first_row:
-                for batch in table.iter_batches(PIECE_ROWS, row_groups=[group], columns=present):
+                for batch in table.iter_batches(PIECE_ROWS, row_groups=[group], columns=present, use_threads=False):
                     yield Piece(begins, batch, (begins + len(batch)) / metadata.num_rows)
                     begins += len(batch)
             begins = ends

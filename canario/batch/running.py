@@ -182,7 +182,7 @@ class _Scoring:
         """The rows of a file from one on, answered, in chunks; the last one is known as the last."""
         answered: list[Answered] = []
         begins = first_row
-        for piece in pieces_of(source, self._answerer.wanted, first_row):
+        for piece in _ahead(pieces_of(source, self._answerer.wanted, first_row)):
             if not len(piece.batch):
                 self._answerer.check_columns(piece.batch.schema, source.name)
             rest = piece
@@ -196,7 +196,7 @@ class _Scoring:
                 rest = rest.part(end, rest.end)
             self._show(source, piece)
         if answered:
-            rows = sum(len(each.answers) + len(each.rejects) for each in answered)
+            rows = sum(each.rows for each in answered)
             yield self._chunk(source, digest, (begins, begins + rows), answered, ends_input=True)
 
     def _chunk(
@@ -208,7 +208,7 @@ class _Scoring:
         *,
         ends_input: bool = False,
     ) -> Chunk:
-        rejects = [each.rejects for each in answered if len(each.rejects)]
+        rejects = [each.rejects for each in answered if each.rejects is not None]
         return Chunk(
             input=source.name,
             input_digest=digest,
@@ -232,6 +232,15 @@ class _Scoring:
                 total_bytes=self._total_bytes,
             )
         )
+
+
+def _ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The pieces, each read while the one before it is answered: pyarrow and the kernel leave each other a core."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, pieces, None)
+            yield piece
 
 
 def _output_of(output: str, settings: ScoreSettings) -> Place:
