@@ -17,6 +17,26 @@ class Priority(StrEnum):
     """Whenever there is time; never starved all the same."""
 
 
+WAIT_BOUNDS_SECONDS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    900.0,
+    3600.0,
+    14400.0,
+)
+"""How long messages wait is counted between these; a promise about waits is one of them."""
 ANSWERS = "answers"
 """Where answers go when a message names no queue for its own."""
 DEAD = "dead"

@@ -15,7 +15,7 @@ _RATE = "$__rate_interval"
 
 def dashboards(table: Table) -> list[Dashboard]:
     """All of them."""
-    return [_service(table), _rollouts(), _quality()]
+    return [_service(table), _rollouts(), _quality(), _messages(table)]
 
 
 def _panel(title: str, unit: str, about: str, *queries: Query, needs: str = "") -> Panel:
@@ -295,3 +295,72 @@ def _drift() -> list[Panel]:
             Query(f"sum by (column) (rate(canario_column_refused_total{{{_WHOSE}}}[{_RATE}]))", "{{column}}"),
         ),
     ]
+
+
+def _messages(table: Table) -> Dashboard:
+    """What waits, how long it waited, what became of it."""
+
+    def quantiles(family: str, shares: Sequence[float]) -> list[Query]:
+        buckets = f"{family}_bucket{{{_WHOSE}}}"
+        return [
+            Query(
+                f"histogram_quantile({share:g}, sum by (le, priority) (rate({buckets}[{_RATE}])))",
+                f"{{{{priority}}}} p{share * 100:g}",
+            )
+            for share in shares
+        ]
+
+    window = table.stream.window
+    return Dashboard(
+        name="canario-messages",
+        title="Canario: a model's messages",
+        panels=[
+            _panel(
+                "Messages that wait",
+                "short",
+                "By queue, those that no worker has in its hands. Bulk may pile up; urgent should not.",
+                Query(f"max by (queue) (canario_waiting_messages{{{_WHOSE}}})", "{{queue}}"),
+                needs="a worker",
+            ),
+            _panel(
+                "Messages dealt with",
+                "short",
+                "A second, by priority and by what became of them.",
+                Query(
+                    f"sum by (priority, outcome) (rate(canario_messages_total{{{_WHOSE}}}[{_RATE}]))",
+                    "{{priority}} {{outcome}}",
+                ),
+                needs="a worker",
+            ),
+            _panel(
+                "From sent to taken up",
+                "s",
+                "Half of the messages, and 99 in 100, by priority.",
+                *quantiles("canario_message_wait_seconds", (0.5, 0.99)),
+                needs="messages",
+            ),
+            _panel(
+                "From taken up to acknowledged",
+                "s",
+                "What a message costs: the ledger, the router, the answer, the broker's confirm.",
+                *quantiles("canario_message_seconds", (0.5, 0.99)),
+                needs="messages",
+            ),
+            _panel(
+                "Urgent messages that were late",
+                "percentunit",
+                f"The share that waited for more than {table.stream.urgent_wait_seconds:g} s.",
+                Query(f"canario:urgent_late_ratio:{window}{{{_WHOSE}}}", "late"),
+                needs="urgent messages",
+            ),
+            _panel(
+                "Workers, and what they hold",
+                "short",
+                "Workers that are read, and the messages that they have not acknowledged yet.",
+                Query(f'count(up{{{_WHOSE}, part="worker"}} == 1)', "workers"),
+                Query(f"sum(canario_messages_in_flight{{{_WHOSE}}})", "in flight"),
+                Query(f"sum(increase(canario_worker_reconnects_total{{{_WHOSE}}}[{_RATE}]))", "connected again"),
+                needs="a worker",
+            ),
+        ],
+    )

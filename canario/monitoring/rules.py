@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from canario.monitoring.client_rules import client_rules
 from canario.monitoring.drift_rules import drift_rules
+from canario.monitoring.message_rules import message_rules
 from canario.monitoring.operation_rules import operation_rules
 from canario.monitoring.quality_rules import quality_rules
 from canario.monitoring.rule import AlertRule, Document, Group
@@ -12,7 +13,7 @@ from canario.monitoring.table import Table
 
 def groups(table: Table) -> list[Group]:
     """Every group, each with its records before its alerts."""
-    return [client_rules(table), drift_rules(table), quality_rules(table), operation_rules(table)]
+    return [client_rules(table), drift_rules(table), quality_rules(table), operation_rules(table), message_rules(table)]
 
 
 def rules(table: Table) -> Document:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from canario.adapters.documents import read_document
 from canario.errors import UsageError
+from canario.model.stream import WAIT_BOUNDS_SECONDS
 
 DEFAULT_TABLE = Path(__file__).with_name("objectives.yaml")
 FEWEST_SCRAPES_PER_WINDOW = 4
@@ -52,6 +53,9 @@ class Alert(StrEnum):
     NO_METRICS = "CanarioNoMetrics"
     RETRAINING_FAILED = "CanarioRetrainingFailed"
     AUTOSCALER_AT_LIMIT = "CanarioAutoscalerAtLimit"
+    URGENT_MESSAGES_LATE = "CanarioUrgentMessagesLate"
+    MESSAGES_STUCK = "CanarioMessagesStuck"
+    MESSAGES_DEAD = "CanarioMessagesDead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,18 @@ class TrafficRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRow:
+    """When messages wait too long, and when they are given up."""
+
+    urgent_wait_seconds: float
+    urgent_late_percent: float
+    window: str
+    minimum_messages: int
+    stuck_after: str
+    dead_window: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRow:
     """Who is told of an alert, and how patiently."""
 
@@ -157,6 +173,7 @@ class Table:
     quality: QualityRow
     rollout: RolloutRow
     traffic: TrafficRow
+    stream: StreamRow
     alerts: dict[Alert, AlertRow]
     telling: TellingRow
 
@@ -197,6 +214,7 @@ def _refuse_unsound(table: Table) -> None:
         "traffic.quiet": table.traffic.quiet,
         "traffic.usual": table.traffic.usual,
         "quality.usual_window": table.quality.usual_window,
+        **{f"stream.{name}": getattr(table.stream, name) for name in ("window", "stuck_after", "dead_window")},
         **{f"burns.rows.{number}.short": burn.short for number, burn in enumerate(table.burns.rows)},
     }
     for place, window in windows.items():
@@ -207,6 +225,12 @@ def _refuse_unsound(table: Table) -> None:
                 at=place,
                 hint=f"at least {shortest}s, or another `scrape`",
             )
+    if table.stream.urgent_wait_seconds not in WAIT_BOUNDS_SECONDS:
+        raise UsageError(
+            f"waits are not counted up to {table.stream.urgent_wait_seconds:g} s",
+            at="stream.urgent_wait_seconds",
+            hint=f"one of {', '.join(f'{bound:g}' for bound in WAIT_BOUNDS_SECONDS)}",
+        )
     for number, burn in enumerate(table.burns.rows):
         if seconds_of(burn.short) >= seconds_of(burn.long):
             raise UsageError("the short window is not shorter than the long one", at=f"burns.rows.{number}")

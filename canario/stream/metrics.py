@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from canario.model.stream import Priority
+from canario.model.stream import WAIT_BOUNDS_SECONDS, Priority
 
-_WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 _TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -26,7 +25,7 @@ class Metrics:
             "canario_message_wait_seconds",
             "From when a message was sent to when a worker took it up.",
             by_priority,
-            buckets=_WAITS,
+            buckets=WAIT_BOUNDS_SECONDS,
             registry=self.registry,
         )
         times = Histogram(
