@@ -99,7 +99,8 @@ def _in_the_cluster(settings: Settings, program: Path, *flags: str) -> Sequence[
     """A program of the node for which names are the cluster's, as they are for a pod."""
     environment = _environment()
     words = [f"{name}={value}" for name, value in environment.items()]
-    names = f'mount --bind {_names(settings)} /etc/resolv.conf && exec "$@"'
+    # It comes back by itself, as a Deployment's pod does: KEDA 2.20 may panic when a broker has just gone away.
+    names = f'mount --bind {_names(settings)} /etc/resolv.conf && while :; do "$@"; sleep 1; done'
     return ["unshare", "--mount", "sh", "-c", names, "sh", "env", *words, program, *flags]
 
 

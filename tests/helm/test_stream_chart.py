@@ -156,6 +156,7 @@ def test_keda_looks_at_the_three_queues_of_the_model(helm: Helm) -> None:
         ("rabbitmq", "amqp", "QueueLength")
     }
     assert {each["authenticationRef"]["name"] for each in triggers} == {NAME}
+    assert all(each["useCachedMetrics"] for each in triggers)
     (host,) = find(rendered, "TriggerAuthentication", NAME)["spec"]["secretTargetRef"]
     assert host == {"parameter": "host", "name": "broker", "key": "url"}
 
