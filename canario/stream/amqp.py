@@ -12,13 +12,12 @@ import logging
 import os
 import socket
 import ssl
-import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from aiormq.channel import Channel
-from aiormq.connection import Connection, TCPTransportFactory, TLSTransportFactory, TransportFactory
+from aiormq.connection import Connection
 from aiormq.exceptions import (
     ChannelAccessRefused,
     ChannelLockedResource,
@@ -26,10 +25,10 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
     ProbableAuthenticationError,
 )
-from pamqp.header import ContentHeader
 from yarl import URL
 
 from canario.errors import Unavailable, UsageError
+from canario.stream.amqp_frames import Line
 
 # What it would log is raised here in words of our own; it writes whole tracebacks for a broker that is restarted.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
@@ -41,12 +40,6 @@ HEARTBEAT_SECONDS = 10
 
 REFUSALS = (ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity, ChannelPreconditionFailed)
 """What a broker says no with; the channel has ended then, the connection goes on."""
-
-UNREADABLE_PROPERTIES = "unreadable"
-"""The cluster_id of a message whose properties could not be decoded."""
-
-_DELIVER = b"\x00\x3c\x00\x3c"
-"""How the method that brings a message begins: its class and its number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +83,7 @@ class Address:
 class Link:
     """A connection, from the moment it is open until it is lost."""
 
-    def __init__(self, address: Address, connection: Connection, line: _Line, patience: Patience) -> None:
+    def __init__(self, address: Address, connection: Connection, line: Line, patience: Patience) -> None:
         self._address = address
         self._connection = connection
         self._line = line
@@ -104,6 +97,10 @@ class Link:
     def at(self) -> str:
         """Host and port of the broker."""
         return self._address.at
+
+    def hold_back(self, *, is_full: bool) -> None:
+        """Leave messages with the broker while there is no room for more; answers to questions wait with them."""
+        self._line.hold_back(is_full=is_full and self.lost is None)
 
     def when_lost(self, call: Callable[[], None]) -> None:
         """Have something called once it is lost."""
@@ -168,6 +165,7 @@ class Link:
 
     async def close(self) -> None:
         """End it in an orderly way where the broker goes along, and in any case soon."""
+        self.hold_back(is_full=False)
         if self.lost is None:
             with contextlib.suppress(Exception):
                 await self.ask(self._connection.close(None), self._patience.close_seconds)
@@ -176,7 +174,7 @@ class Link:
 
 async def connect(address: Address, purpose: str, patience: Patience) -> Link:
     """Open a connection; raises Unavailable in words without the password, for a refused one too: passwords change while we run."""
-    line = _Line(address.url.scheme)
+    line = Line(address.url.scheme)
     connection = Connection(
         address.url, transport_factory=line, client_properties={"connection_name": f"canario {purpose}"}
     )
@@ -252,83 +250,3 @@ def end_of(ended: asyncio.Future[Any], what: str) -> str:
     """What has ended, with the broker's words if it had some."""
     error = None if ended.cancelled() else ended.exception()
     return f"{what}: {said(error)}" if error is not None and error.args else what
-
-
-class _Line(TransportFactory):
-    """The socket under a connection, kept so that it can be cut without waiting for anybody."""
-
-    def __init__(self, scheme: str) -> None:
-        self._dial: TransportFactory = TLSTransportFactory() if scheme == "amqps" else TCPTransportFactory()
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, self._writer = await self._dial.create(url, **kwargs)
-        return cast("asyncio.StreamReader", _ForgivingReader(reader)), self._writer
-
-    @property
-    def was_open(self) -> bool:
-        """Whether somebody took the call."""
-        return self._writer is not None
-
-    def cut(self) -> None:
-        """End it at once; what was not sent is dropped."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-
-
-class _ForgivingReader:
-    """Reads frames as they are, but for what a message's sender wrote that nobody can decode.
-
-    It would end the connection, the broker would deliver the message again, and nothing else would ever be taken.
-    """
-
-    _START = struct.Struct(">BHI")
-    _METHOD, _HEADER = 1, 2
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-        self._start = b""
-
-    def at_eof(self) -> bool:
-        return self._reader.at_eof()
-
-    async def read(self, most: int = -1) -> bytes:
-        return await self._reader.read(most)
-
-    async def readexactly(self, number: int) -> bytes:
-        some = await self._reader.readexactly(number)
-        if len(self._start) < self._START.size:
-            self._start += some
-            return some
-        kind = self._start[0]
-        self._start = b""
-        if kind == self._HEADER:
-            return readable_header(some)
-        return readable_delivery(some) if kind == self._METHOD and some.startswith(_DELIVER) else some
-
-
-def readable_header(frame: bytes) -> bytes:
-    """A header frame after its start, as it is if it can be decoded; else as long, with one property: the unused cluster_id."""
-    with contextlib.suppress(Exception):
-        ContentHeader().unmarshal(frame[:-1])
-        return frame
-    # Class, weight and the body's size are of fixed length; then flags, here of cluster_id alone, a length and a word.
-    if len(frame) < 17:
-        return frame[:12] + b"\x00" * (len(frame) - 13) + frame[-1:]
-    word = UNREADABLE_PROPERTIES.encode()[: len(frame) - 16]
-    made = frame[:12] + struct.pack(">HB", 1 << 2, len(word)) + word
-    return made + b"\x00" * (len(frame) - 1 - len(made)) + frame[-1:]
-
-
-def readable_delivery(frame: bytes) -> bytes:
-    """A delivery's frame after its start; an exchange or a routing key that is no text becomes question marks."""
-    # Class, method, the consumer's name after its length, a tag of eight bytes and a bit; then the two, each after its length.
-    at = 4 + 1 + frame[4] + 8 + 1
-    for _ in range(2):
-        start, end = at + 1, at + 1 + frame[at]
-        try:
-            frame[start:end].decode()
-        except UnicodeDecodeError:
-            frame = frame[:start] + b"?" * (end - start) + frame[end:]
-        at = end
-    return frame

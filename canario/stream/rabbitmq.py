@@ -32,6 +32,8 @@ from canario.stream.rabbitmq_sender import MESSAGES, RabbitSender, Window, no_qu
 MOST_WAITING = 1_000_000
 MOST_PREFETCHED = 65_535
 """More AMQP cannot say; and 0 would be without a bound."""
+MOST_HELD_BYTES = 64 * 1024 * 1024
+"""Of bodies in one receiver's hands: a prefetch counts messages, and those of other clients may be large."""
 QUEUE_TYPES = ("classic", "quorum")
 
 
@@ -153,7 +155,10 @@ class RabbitReceiver:
         self._longest_body_bytes = longest_body_bytes
         self._channel: Channel | None = None
         self._here: dict[str, deque[Delivery]] = {}
-        self._lent: set[int] = set()
+        self._lent: dict[int, int] = {}
+        """The bytes of what is in our hands, by the broker's tag."""
+        self._lent_bytes = 0
+        self._has_begun = False
         self._arrived = asyncio.Event()
         link.when_lost(self._arrived.set)
 
@@ -172,6 +177,8 @@ class RabbitReceiver:
                 raise no_queue(queue, self._link) from error
             except (ChannelAccessRefused, ChannelLockedResource) as error:
                 raise self._link.unavailable(said(error)) from error
+        self._has_begun = True
+        self._hold_back()
 
     async def take(self, queue: str) -> Delivery | None:
         """The next message of a queue that has been fetched."""
@@ -200,12 +207,17 @@ class RabbitReceiver:
         if receipt.tag not in self._lent:
             # Said again, the broker would end the channel, and lend all the rest once more.
             return
-        self._lent.discard(receipt.tag)
+        self._lent_bytes -= self._lent.pop(receipt.tag)
+        self._hold_back()
         await self._link.ask(self._channel.basic_ack(receipt.tag))
 
     async def close(self) -> None:
         """Give back what is not acknowledged, and let go of the connection."""
         await self._link.close()
+
+    def _hold_back(self) -> None:
+        # Not before all consumers are there: the broker's words about the last of them come behind messages of the first.
+        self._link.hold_back(is_full=self._has_begun and self._lent_bytes > MOST_HELD_BYTES)
 
     def _taker(self, queue: str) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
         async def take(delivered: DeliveredMessage) -> None:
@@ -213,7 +225,9 @@ class RabbitReceiver:
             if not isinstance(deliver, Basic.Deliver) or deliver.delivery_tag is None:
                 return
             message = to_message(delivered.header.properties, delivered.body or b"", self._longest_body_bytes)
-            self._lent.add(deliver.delivery_tag)
+            self._lent[deliver.delivery_tag] = len(message.body)
+            self._lent_bytes += len(message.body)
+            self._hold_back()
             self._here[queue].append(
                 Delivery(
                     message=message,

@@ -8,7 +8,7 @@ from pamqp.commands import Basic
 
 from canario.errors import NotFound, TooLarge
 from canario.model.stream import ContentType, Message
-from canario.stream.amqp import UNREADABLE_PROPERTIES
+from canario.stream.amqp_frames import UNREADABLE_PROPERTIES
 from canario.stream.foreign import CORRELATION, UNREADABLE, cut, fitting_id, moment, seconds, words
 
 SENT_AT = "canario-sent-at"

@@ -158,6 +158,34 @@ async def test_a_huge_message_harms_no_receiver(rabbitmq: RabbitMqServer) -> Non
 
 
 @in_time
+async def test_many_large_messages_fit_into_a_small_worker(rabbitmq: RabbitMqServer) -> None:
+    """However many large messages wait, a receiver holds some 64 MiB, for as long as it takes, and gets the rest as it acknowledges."""
+    async with connected(f"{rabbitmq.url}?heartbeat=1") as at, other_client(rabbitmq.url) as other:
+        number = 24
+        for place in range(number):
+            await other.default_exchange.publish(aio_pika.Message(bytes(15_000_000), message_id=str(place)), at.queue)
+        before = psutil.Process().memory_info().rss
+        receiver = await at.receiver(number)
+        # Longer than the client waits for a broker that says nothing.
+        await asyncio.sleep(8)
+        held = []
+        while (delivery := await receiver.take(at.queue)) is not None:
+            held.append(delivery)
+        assert 4 <= len(held) <= 6
+        assert psutil.Process().memory_info().rss - before < 200_000_000
+        taken = len(held)
+        while held:
+            await receiver.acknowledge(held.pop())
+        while taken < number:
+            [delivery] = await at.take(receiver, 1)
+            await receiver.acknowledge(delivery)
+            taken += 1
+        began = time.monotonic()
+        await receiver.close()
+        assert time.monotonic() - began < 3
+
+
+@in_time
 async def test_what_the_broker_finds_too_large_is_named(rabbitmq: RabbitMqServer) -> None:
     """A broker with a smaller limit than ours refuses one message as too large, and those around it can be sent again."""
     rabbitmq.evaluate("application:set_env(rabbit, max_message_size, 100000).")

@@ -16,7 +16,7 @@ from pamqp.header import ContentHeader
 
 from canario.errors import TooLarge
 from canario.model.stream import Message
-from canario.stream.amqp import UNREADABLE_PROPERTIES, readable_delivery, readable_header
+from canario.stream.amqp_frames import UNREADABLE_PROPERTIES, readable_delivery, readable_header
 from canario.stream.foreign import CUT_BYTES, CUT_DIGEST, KEPT_OF_A_CUT_BODY_BYTES, UNREADABLE, fitting_id, words
 from canario.stream.rabbitmq_messages import to_message, to_properties
 
