@@ -12,6 +12,7 @@ from canario.cli.printing import pairs, table
 from canario.model.address import Address, PlatformKind
 from canario.model.deployment import PastRollout, Rollout, Status
 from canario.model.journal import JournalEntry
+from canario.model.resource_status import BatchStatus
 from canario.model.rollout import Phase, RolloutSpec
 from canario.model.split import Split
 from canario.model.verdict import Answer, Verdict
@@ -37,6 +38,8 @@ def status_page(status: Status, now_seconds: float, address: Address = HERE) -> 
         parts += [Text(), _servers(status, address)]
     if status.rollout and status.verdict and status.verdict.gates:
         parts += [Text(), _gates(status.rollout.spec, status.verdict)]
+    if status.batch:
+        parts += [Text(), _batch(status.batch)]
     parts += [Text(), _closing(status, address)]
     return Group(*parts)
 
@@ -184,6 +187,21 @@ def _gates(spec: RolloutSpec, verdict: Verdict) -> RenderableType:
             Text(gate.answer, style=COLOURS[gate.answer]),
             "not waited for" if name in not_waited_for else needs,
             gate.reason.removeprefix(f"{name}: "),
+        )
+    return drawn
+
+
+def _batch(told: Sequence[BatchStatus]) -> RenderableType:
+    """Each schedule of rows with its last run, and what a run would take now."""
+    drawn = table("batch", "last run", "version", "phase", "done", "failed", "next takes")
+    for schedule in told:
+        if not schedule.runs:
+            drawn.add_row(schedule.name, "none yet", "-", "-", "-", "-", schedule.version)
+            continue
+        run = schedule.runs[0]
+        done = f"{run.completed} of {run.indexes}"
+        drawn.add_row(
+            schedule.name, run.job, run.version, run.phase, done, run.failed_indexes or "-", schedule.version
         )
     return drawn
 

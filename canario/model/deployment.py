@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from canario.model.resource_status import BatchStatus
 from canario.model.rollout import Phase, RolloutSpec, RolloutState, StrategyKind
 from canario.model.split import Split
 from canario.model.verdict import Verdict
@@ -175,3 +176,5 @@ class Status:
     """Kubernetes: the version that the resource's spec asks for, also when another one answers."""
     notices: Mapping[str, str] = field(default_factory=dict)
     """Kubernetes: by condition that does not hold: why, and what to do."""
+    batch: tuple[BatchStatus, ...] = ()
+    """Kubernetes: the schedules of rows to score, and their last runs."""

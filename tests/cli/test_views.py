@@ -15,6 +15,7 @@ from canario.errors import CanarioError, RolledBack
 from canario.model.deployment import PastRollout, Rollout, ServerStatus, Status
 from canario.model.evidence import Evidence
 from canario.model.journal import JournalEntry
+from canario.model.resource_status import BatchRunStatus, BatchStatus
 from canario.model.rollout import Gate, GateKind, Phase, RolloutSpec, RolloutState, Step, StrategyKind
 from canario.model.split import Split
 from canario.model.verdict import Answer, GateVerdict, Method, Verdict
@@ -118,6 +119,27 @@ def test_the_status_of_a_running_rollout_answers_every_question() -> None:
         "       canario pause fraud\n"
         "       canario abort fraud"
     )
+
+
+def test_rows_on_a_schedule_stand_below_the_versions() -> None:
+    """Each schedule with its last run: with which version, how many partitions are done, which failed, and what a run takes now."""
+    run = BatchRunStatus(
+        job="fraud-score-weekly-now",
+        version="v1",
+        phase="failed",
+        indexes=8,
+        completed=7,
+        failed=1,
+        completed_indexes="0-2,4-7",
+        failed_indexes="3",
+    )
+    weekly = BatchStatus(name="weekly", cron_job="fraud-score-weekly", version="v2", runs=(run,))
+    page = drawn(status_page(replace(STATUS, batch=(weekly, replace(weekly, name="daily", runs=()))), NOW))
+    assert (
+        "BATCH    LAST RUN                 VERSION   PHASE    DONE     FAILED   NEXT TAKES\n"
+        "weekly   fraud-score-weekly-now   v1        failed   7 of 8   3        v2\n"
+        "daily    none yet                 -         -        -        -        v2\n"
+    ) in page
 
 
 def test_the_status_of_a_model_at_rest_is_short() -> None:

@@ -70,6 +70,7 @@ def status_of(kept: Kept, now_seconds: float) -> Status:
         lease=f"{kept.lease_namespace}/{LEASE_NAME}",
         spec_version=_spec_version(kept.resource),
         notices=_notices(told),
+        batch=told.batch,
     )
 
 
