@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import time
 import uuid
@@ -69,10 +70,12 @@ class Messages:
         rows: Sequence[dict[str, Value]],
         per_second: float,
         mix: Sequence[Priority] = MIX,
+        most: int = sys.maxsize,
     ) -> None:
+        """`most`: how many at most, after which it only reads."""
         self.seen = Seen()
         self._broker, self._model, self._rows, self._mix = open_broker(model, url), model, rows, mix
-        self._per_second = per_second
+        self._per_second, self._most = per_second, most
         self._prefix = uuid.uuid4().hex[:8]
         self._ends = threading.Event()
         self._reads_no_more = threading.Event()
@@ -116,8 +119,8 @@ class Messages:
     async def _send(self) -> None:
         sender: Sender | None = None
         began, number = time.monotonic(), 0
-        while not self._ends.is_set():
-            due = int((time.monotonic() - began) * self._per_second) - number
+        while not self._ends.is_set() and number < self._most:
+            due = min(self._most, int((time.monotonic() - began) * self._per_second)) - number
             batches: dict[Priority, list[Message]] = {}
             for _ in range(due):
                 batches.setdefault(self._mix[number % len(self._mix)], []).append(self._message(number))
