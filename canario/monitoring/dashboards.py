@@ -298,69 +298,78 @@ def _drift() -> list[Panel]:
 
 
 def _messages(table: Table) -> Dashboard:
-    """What waits, how long it waited, what became of it."""
+    return Dashboard(
+        name="canario-messages",
+        title="Canario: a model's messages",
+        panels=[*_queues(), *_waits(table)],
+    )
 
-    def quantiles(family: str, shares: Sequence[float]) -> list[Query]:
+
+def _queues() -> list[Panel]:
+    """What waits, what became of what was taken up, and who does it."""
+    return [
+        _panel(
+            "Messages that wait",
+            "short",
+            "By queue, those that no worker has in its hands. Bulk may pile up; urgent should not.",
+            Query(f"max by (queue) (canario_waiting_messages{{{_WHOSE}}})", "{{queue}}"),
+            needs="a worker",
+        ),
+        _panel(
+            "Messages dealt with",
+            "short",
+            "A second, by priority and by what became of them.",
+            Query(
+                f"sum by (priority, outcome) (rate(canario_messages_total{{{_WHOSE}}}[{_RATE}]))",
+                "{{priority}} {{outcome}}",
+            ),
+            needs="a worker",
+        ),
+        _panel(
+            "Workers, and what they hold",
+            "short",
+            "Workers that are read, and the messages that they have not acknowledged yet.",
+            Query(f'count(up{{{_WHOSE}, part="worker"}} == 1)', "workers"),
+            Query(f"sum(canario_messages_in_flight{{{_WHOSE}}})", "in flight"),
+            Query(f"sum(increase(canario_worker_reconnects_total{{{_WHOSE}}}[{_RATE}]))", "connected again"),
+            needs="a worker",
+        ),
+    ]
+
+
+def _waits(table: Table) -> list[Panel]:
+    """How long messages waited, and what they cost."""
+
+    def quantiles(family: str) -> list[Query]:
         buckets = f"{family}_bucket{{{_WHOSE}}}"
         return [
             Query(
                 f"histogram_quantile({share:g}, sum by (le, priority) (rate({buckets}[{_RATE}])))",
                 f"{{{{priority}}}} p{share * 100:g}",
             )
-            for share in shares
+            for share in (0.5, 0.99)
         ]
 
-    window = table.stream.window
-    return Dashboard(
-        name="canario-messages",
-        title="Canario: a model's messages",
-        panels=[
-            _panel(
-                "Messages that wait",
-                "short",
-                "By queue, those that no worker has in its hands. Bulk may pile up; urgent should not.",
-                Query(f"max by (queue) (canario_waiting_messages{{{_WHOSE}}})", "{{queue}}"),
-                needs="a worker",
-            ),
-            _panel(
-                "Messages dealt with",
-                "short",
-                "A second, by priority and by what became of them.",
-                Query(
-                    f"sum by (priority, outcome) (rate(canario_messages_total{{{_WHOSE}}}[{_RATE}]))",
-                    "{{priority}} {{outcome}}",
-                ),
-                needs="a worker",
-            ),
-            _panel(
-                "From sent to taken up",
-                "s",
-                "Half of the messages, and 99 in 100, by priority.",
-                *quantiles("canario_message_wait_seconds", (0.5, 0.99)),
-                needs="messages",
-            ),
-            _panel(
-                "From taken up to acknowledged",
-                "s",
-                "What a message costs: the ledger, the router, the answer, the broker's confirm.",
-                *quantiles("canario_message_seconds", (0.5, 0.99)),
-                needs="messages",
-            ),
-            _panel(
-                "Urgent messages that were late",
-                "percentunit",
-                f"The share that waited for more than {table.stream.urgent_wait_seconds:g} s.",
-                Query(f"canario:urgent_late_ratio:{window}{{{_WHOSE}}}", "late"),
-                needs="urgent messages",
-            ),
-            _panel(
-                "Workers, and what they hold",
-                "short",
-                "Workers that are read, and the messages that they have not acknowledged yet.",
-                Query(f'count(up{{{_WHOSE}, part="worker"}} == 1)', "workers"),
-                Query(f"sum(canario_messages_in_flight{{{_WHOSE}}})", "in flight"),
-                Query(f"sum(increase(canario_worker_reconnects_total{{{_WHOSE}}}[{_RATE}]))", "connected again"),
-                needs="a worker",
-            ),
-        ],
-    )
+    return [
+        _panel(
+            "From sent to taken up",
+            "s",
+            "Half of the messages, and 99 in 100, by priority.",
+            *quantiles("canario_message_wait_seconds"),
+            needs="messages",
+        ),
+        _panel(
+            "From taken up to acknowledged",
+            "s",
+            "What a message costs: the ledger, the router, the answer, the broker's confirm.",
+            *quantiles("canario_message_seconds"),
+            needs="messages",
+        ),
+        _panel(
+            "Urgent messages that were late",
+            "percentunit",
+            f"The share that waited for more than {table.stream.urgent_wait_seconds:g} s.",
+            Query(f"canario:urgent_late_ratio:{table.stream.window}{{{_WHOSE}}}", "late"),
+            needs="urgent messages",
+        ),
+    ]
