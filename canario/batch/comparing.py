@@ -17,7 +17,7 @@ from canario.batch.inputs import Source, sources_of
 from canario.batch.loading import LoadedVersion
 from canario.batch.reading import Piece, Wanted, pieces_of
 from canario.batch.settings import ScoreSettings
-from canario.errors import Conflict, InputError, KernelError
+from canario.errors import Conflict, InputError, KernelError, UsageError
 from canario.kernel.kernel import Columns, rows_from, rows_of
 from canario.model.batch import InputFile
 from canario.model.card import Card, ColumnKind, Label, Task
@@ -209,13 +209,22 @@ def compare(
     sums = _Sums(label, (str(stable.name), str(candidate.name)))
     read: list[InputFile] = []
     is_whole = True
-    for source in sources_of(url, ScoreSettings()):
+    for source in _sources(url):
         is_whole = is_whole and _compare_file(source, wanted, sides, sums, tell)
         if not is_whole:
             break
         rows = sums.rows - sum(file.rows for file in read)
         read.append(InputFile(path=source.name, digest=source.place.digest(), rows=rows))
     return sums.whole(is_whole=is_whole), tuple(read)
+
+
+def _sources(url: str) -> list[Source]:
+    try:
+        return sources_of(url, ScoreSettings())
+    except UsageError as unknown:
+        raise UsageError(
+            unknown.message, at=unknown.at, hint="name files that end in .csv, .parquet or .arrow"
+        ) from None
 
 
 def _compare_file(source: Source, wanted: Wanted, sides: tuple[_Side, _Side], sums: _Sums, tell: Progress) -> bool:

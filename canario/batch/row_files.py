@@ -77,6 +77,11 @@ def _csv(card: Card, content: bytes) -> Columns:
 
     from canario.batch.checking import TableCheck
 
+    try:
+        content.decode()
+    except UnicodeDecodeError as broken:
+        line = content.count(b"\n", 0, broken.start) + 1
+        raise InputError("this is not UTF-8", at=f"line {line}", hint="save the file as UTF-8") from broken
     heading = content.partition(b"\n")[0]
     if b";" in heading and b"," not in heading:
         raise InputError("the columns are apart by semicolons", at="line 1", hint="save the file with commas")

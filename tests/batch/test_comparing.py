@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from canario.batch import comparing, reading
 from canario.batch.comparing import compare
 from canario.batch.loading import LoadedVersion, load_version
-from canario.errors import Conflict, InputError
+from canario.errors import Conflict, InputError, UsageError
 from canario.model.preflight import Comparison
 from tests.batch.scored import customers, write
 from tests.serving import small_versions
@@ -152,6 +152,14 @@ def test_a_file_without_a_column_is_refused(shop: LoadedVersion, other: LoadedVe
     path = write(customers(5).drop(columns="note"), tmp_path / "rows.csv")
     with pytest.raises(InputError, match=r"shop:v1 cannot answer rows\.csv: .* no column note"):
         compared(shop, other, path)
+
+
+def test_a_file_of_another_kind_is_refused(shop: LoadedVersion, tmp_path: Path) -> None:
+    """The error says which kinds of file there are."""
+    (tmp_path / "rows.jsonl").write_text("{}")
+    with pytest.raises(UsageError) as refused:
+        compared(shop, shop, tmp_path / "rows.jsonl")
+    assert ".parquet" in refused.value.hint
 
 
 def test_what_cannot_be_compared_is_refused(shop: LoadedVersion, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from canario.adapters.versions import RECORD_FILE, read_version
 from canario.batch.loading import LoadedVersion, load_version
@@ -154,3 +157,26 @@ def test_an_error_names_the_file_and_ends_with_1(canario: Canario) -> None:
         f"  at {path}, row 2, column amount",
         "  hint: amount: a number from 0 to 1000 EUR",
     ]
+
+
+@settings(max_examples=400, deadline=None)
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_whatever_a_file_holds_is_answered_or_refused(loaded: LoadedVersion, content: bytes) -> None:
+    """No bytes at all make the program stumble: there are answers, or a reason."""
+    with contextlib.suppress(InputError):
+        columns_of_file(loaded.card, loaded.rows, content)
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_answered_or_refused(loaded: LoadedVersion, data: st.DataObject) -> None:
+    """Good rows with some bytes changed, left out or put in are answered or refused, whatever they were."""
+    row = json.dumps(ROW)
+    content = bytearray(
+        data.draw(st.sampled_from([row, f"[{row},{row}]", f"{row}\n{row}", f"{HEADING}\n{LINE}\n{LINE}\n"])).encode()
+    )
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    with contextlib.suppress(InputError):
+        columns_of_file(loaded.card, loaded.rows, bytes(content))
