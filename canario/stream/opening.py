@@ -43,8 +43,10 @@ def _sqlite_settings(query: str) -> dict[str, int]:
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in ("most_waiting", "longest_body_bytes"):
             raise UsageError(f"sqlite: has no setting {name!r}", at=BROKER_URL, hint="most_waiting, longest_body_bytes")
-        if not text.isdecimal() or int(text) == 0:
-            raise UsageError(f"{name} is {text!r}", at=BROKER_URL, hint="a whole number above 0")
+        if not text.isdecimal() or (name != "most_waiting" and int(text) == 0):
+            raise UsageError(
+                f"{name} is {text!r}", at=BROKER_URL, hint="a whole number; most_waiting=0 is without a bound"
+            )
         settings[name] = int(text)
     return settings
 

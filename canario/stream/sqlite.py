@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 import weakref
 from collections import deque
@@ -25,7 +26,7 @@ from canario.stream.presence import Presence
 from canario.stream.sqlite_queues import Put, Queues, Receipt
 
 MOST_WAITING = 1_000_000
-"""Messages in a queue; more are refused until some are dealt with."""
+"""Messages in a queue; more are refused until some are dealt with. 0: no bound."""
 _MOST_IN_TRANSACTION = 1000
 _MOST_BYTES_IN_TRANSACTION = 8 * 1024 * 1024
 """Others wait while one writes: for milliseconds."""
@@ -45,7 +46,7 @@ class SqliteBroker:
         self, path: Path, *, most_waiting: int = MOST_WAITING, longest_body_bytes: int = Limits().longest_body_bytes
     ) -> None:
         self._path = path
-        self._most_waiting = most_waiting
+        self._most_waiting = most_waiting or sys.maxsize
         self._longest_body_bytes = longest_body_bytes
         self._queues = Queues(path, outlives_power=True)
         weakref.finalize(self, self._queues.close)

@@ -67,7 +67,7 @@ def test_the_setting_names_the_broker(monkeypatch: pytest.MonkeyPatch, tmp_path:
         "sqlite:///srv/queues",
         "sqlite:/tmp",
         "sqlite:/tmp/q?most_waiting=none",
-        "sqlite:/tmp/q?most_waiting=0",
+        "sqlite:/tmp/q?longest_body_bytes=0",
         "sqlite:/tmp/q?colour=red",
     ],
 )
