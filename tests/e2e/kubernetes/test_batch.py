@@ -23,7 +23,7 @@ from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.model import SMALL, Model
 from tests.e2e.kubernetes.plans import canary
 
-PARTITIONS, ROWS_A_FILE, ROWS_A_PART = 8, 100_000, 5_000
+PARTITIONS, ROWS_A_FILE, ROWS_A_PART = 8, 60_000, 1_000
 BAD_EVERY = 500
 KILLS = 6
 DATA = "data"
@@ -118,7 +118,8 @@ def batch(
     (volume.folder / "scores").mkdir()
     (volume.folder / "scores").chmod(0o777)
     yield Batch(model, volume.folder, image)
-    model.rest()
+    # A claim is not removed while there are pods of it, also such as have ended: they go with their schedule.
+    model.kubectl("patch", f"mdep/{model.name}", "--type=merge", "--patch", '{"spec": {"batch": null}}')
     volume.remove()
 
 
@@ -159,7 +160,7 @@ def kill_some(batch: Batch, job: str, random_: random.Random) -> list[str]:
     indexes: set[str] = set()
     ended = time.monotonic() + 90
     while len(killed) < KILLS and time.monotonic() < ended:
-        time.sleep(random_.uniform(0.1, 0.8))
+        time.sleep(random_.uniform(0.05, 0.4))
         running = [pod for pod in batch.pods(job) if pod["metadata"]["labels"][INDEX_LABEL] not in indexes]
         if not running:
             status = (batch.model.kube.get(JOBS, job, batch.model.namespace) or {}).get("status") or {}
@@ -169,8 +170,8 @@ def kill_some(batch: Batch, job: str, random_: random.Random) -> list[str]:
         pod = random_.choice(running)
         index = pod["metadata"]["labels"][INDEX_LABEL]
         parts = len(list(batch.output("weekly", job).glob(f"index-{index}/part-*")))
-        # A pod that has barely begun proves less than one in the middle of its rows.
-        if parts == 0 and random_.random() < 0.9:
+        # A pod that has barely begun proves less than one in the middle of its rows: two of three are of that kind.
+        if parts == 0 and (len(killed) % 3 or random_.random() < 0.8):
             continue
         way = ways[len(killed)]
         if way == "killed":
