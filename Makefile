@@ -80,6 +80,7 @@ format: dev ## Format the code and mend what lint can mend
 lock: $(BIN)/uv ## Resolve pyproject.toml again into requirements/
 	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	@$(LOCK) pyproject.toml --extra s3 --constraint requirements/runtime.txt --constraint requirements/dev.txt --output-file requirements/trainer.txt
 	@$(LOCK) --group controller --constraint requirements/runtime.txt --output-file requirements/controller.txt
 
 .PHONY: charts

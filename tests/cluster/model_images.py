@@ -72,7 +72,7 @@ def canario_image() -> str:
 def trainer_image() -> str:
     """The name of the image that retrains models; made when its sources have changed."""
     return _build(
-        TRAINER_IMAGE, "canario", "bentos", "image", "requirements/runtime.txt", target=("--target", "trainer")
+        TRAINER_IMAGE, "canario", "bentos", "image", "requirements/trainer.txt", target=("--target", "trainer")
     )
 
 
