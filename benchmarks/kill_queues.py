@@ -1,8 +1,9 @@
 """Kill senders and receivers of a broker at random moments, by SIGKILL, and count: `python benchmarks/kill_queues.py --kills 200`.
 
 Senders note each message once it is kept, receivers each one that they take and each one that they have acknowledged, in one
-file that the kernel keeps in order. In the end nothing that was kept may be missing, nothing acknowledged may have come again, and
-no message may have been with two receivers that both lived. By default the broker is the embedded one, in a new file;
+file that the kernel keeps in order. In the end nothing that was kept may be missing, nothing acknowledged may have come again (but for
+the last breath of who was killed, where the broker's protocol does not answer acknowledgements), and no message may have been with two
+receivers that both lived. By default the broker is the embedded one, in a new file;
 `--url amqp://...` asks the same of RabbitMQ.
 """
 
@@ -32,6 +33,9 @@ TASKS = 8
 """In each receiver."""
 LONGEST_DRAIN_SECONDS = 120.0
 KEPT, TAKEN, DONE, KILLED = "kept", "taken", "done", "killed"
+WRONG = ("lost", "came again", "last breath", "with two")
+LAST_BREATH_SECONDS = 0.1
+"""An acknowledgement of RabbitMQ's protocol is not answered, and goes down with the connection of who is killed in that moment."""
 
 
 class Notes:
@@ -42,10 +46,12 @@ class Notes:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def add(self, what: str, who: str, *messages: str) -> None:
-        os.write(self._descriptor, "".join(f"{what} {who} {each}\n" for each in messages or ("-",)).encode())
+        now = time.monotonic()
+        os.write(self._descriptor, "".join(f"{what} {who} {each} {now}\n" for each in messages or ("-",)).encode())
 
-    def lines(self) -> list[tuple[str, str, str]]:
-        return [(what, who, message) for what, who, message in map(str.split, self._path.read_text().splitlines())]
+    def lines(self) -> list[tuple[str, str, str, float]]:
+        words = map(str.split, self._path.read_text().splitlines())
+        return [(what, who, message, float(at_seconds)) for what, who, message, at_seconds in words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +164,25 @@ async def waiting(scene: Scene) -> int:
 
 def outcome(notes: Notes) -> dict[str, Counter[str]]:
     """What is wrong, by kind, and the messages; and what is only told."""
-    kept, taken, done, killed = Counter[str](), Counter[str](), Counter[str](), set[str]()
+    kept, taken, done = Counter[str](), Counter[str](), dict[str, tuple[str, float]]()
+    killed: dict[str, float] = {}
     holder: dict[str, str] = {}
-    wrong: dict[str, Counter[str]] = {
-        "lost": Counter(),
-        "came again": Counter(),
-        "done twice": Counter(),
-        "with two": Counter(),
-    }
-    for what, who, message in notes.lines():
+    wrong: dict[str, Counter[str]] = {kind: Counter() for kind in WRONG}
+    for what, who, message, at_seconds in notes.lines():
         if what == KILLED:
-            killed.add(who)
+            killed[who] = at_seconds
         elif what == KEPT:
             kept[message] += 1
         elif what == TAKEN:
             taken[message] += 1
-            wrong["came again"][message] += message in done
+            if message in done:
+                by, done_at = done[message]
+                is_last_breath = by in killed and killed[by] - done_at < LAST_BREATH_SECONDS
+                wrong["last breath" if is_last_breath else "came again"][message] += 1
             wrong["with two"][message] += message in holder and holder[message] not in killed
             holder[message] = who
         else:
-            wrong["done twice"][message] += message in done
-            done[message] += 1
+            done[message] = (who, at_seconds)
             holder.pop(message, None)
     wrong["lost"].update(kept.keys() - taken.keys())
     found = {kind: +messages for kind, messages in wrong.items()}
@@ -186,8 +190,8 @@ def outcome(notes: Notes) -> dict[str, Counter[str]]:
         **found,
         KEPT: kept,
         TAKEN: taken,
-        DONE: done,
-        "redelivered": +Counter({m: n - 1 for m, n in taken.items()}),
+        DONE: Counter(done.keys()),
+        "redelivered": +Counter({message: times - 1 for message, times in taken.items()}),
     }
 
 
@@ -210,10 +214,11 @@ def main() -> int:
         found = outcome(scene.notes)
         left = asyncio.run(waiting(scene))
     seconds = time.monotonic() - began
-    for kind in (KEPT, TAKEN, DONE, "redelivered", "lost", "came again", "done twice", "with two"):
+    for kind in (KEPT, TAKEN, DONE, "redelivered", *WRONG):
         sys.stdout.write(f"{kind:12} {found[kind].total():8}\n")
     sys.stdout.write(f"{'left':12} {left:8}\n{given.kills} kills in {seconds:.0f} s\n")
-    return int(any(found[kind] for kind in ("lost", "came again", "done twice", "with two")) or left > 0)
+    bearable = {"last breath"} if url.startswith("amqp") else set()
+    return int(any(found[kind] for kind in WRONG if kind not in bearable) or left > 0)
 
 
 if __name__ == "__main__":
