@@ -158,7 +158,10 @@ class BrokerContract:
 
     @in_time
     async def test_what_was_acknowledged_is_gone_for_a_killed_receiver_too(self, url: str) -> None:
-        """An acknowledged message is gone, also when the process is killed a moment later. (AMQP answers no acknowledgement.)"""
+        """An acknowledged message is gone, also when the process is killed a moment later.
+
+        In the same moment it may come again, where the protocol does not answer acknowledgements, as AMQP.
+        """
         async with connected(url) as at:
             await at.send(5)
             with client_process("hold", url, at.queue, 5, 5, 3) as holder:
