@@ -175,7 +175,8 @@ def test_the_readme_names_only_commands_that_exist(language: str) -> None:
         [ROOT / ".venv/bin/canario", "--help"], check=True, capture_output=True, text=True, timeout=60
     ).stdout
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    blocks = "\n".join(re.findall(r"```(?:bash|sh|console)?\n(.*?)```", text, re.DOTALL))
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    blocks = "\n".join(block for kind, block in fenced if kind in ("", "bash", "sh", "console"))
     typed = set(re.findall(r"^(?:kubectl )?canario ([a-z]+)", blocks, re.MULTILINE))
     made = set(re.findall(r"\bmake ([a-z0-9-]+)", blocks))
     assert typed, "the README shows no canario command"
