@@ -37,10 +37,10 @@ def csv_pieces(
     """
     with _plain(opened, name) as file:
         names = _reader(file, csv.ConvertOptions(), lambda _: "skip").schema.names
-    present = chosen(names)
-    if not present:
-        yield pa.RecordBatch.from_pylist([], schema=pa.schema([])), {}
-        return
+        present = chosen(names)
+        if not present:  # whoever asks for the batch may ask the open file how far it is
+            yield pa.RecordBatch.from_pylist([], schema=pa.schema([])), {}
+            return
     ragged: Ragged = deque()
     with _plain(opened, name) as file:
         reader = _reader(file, _as_text(present, coded), lambda row: _note(row, ragged))

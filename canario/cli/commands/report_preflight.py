@@ -55,7 +55,13 @@ def _page(found: Sequence[Preflight]) -> RenderableType:
         for each in others:
             rows, verdict = count(each.comparison.rows), each.verdict
             earlier.add_row(
-                local_time(each.at_seconds), each.stable, each.candidate, rows, verdict.answer, each.rollout, verdict.reason
+                local_time(each.at_seconds),
+                each.stable,
+                each.candidate,
+                rows,
+                verdict.answer,
+                each.rollout,
+                verdict.reason,
             )
         parts += [Text("\nEARLIER", style="bold"), earlier]
     return Group(*parts)
