@@ -2,9 +2,10 @@
 
     python -m benchmarks.priorities --seconds 30
 
-First the worker's capacity is measured with bulk messages alone. Then ten times what it answers in the time lies waiting in the
-bulk queue, and urgent ones come at a share of the capacity. Wait: from when the sender begins to send a message until its
-answer is read by another client, so it includes being answered; promised is less than 2 x prefetch x service time.
+First the worker's capacity is measured with bulk messages alone; one over it is its service time, for it answers several at once.
+Then ten times what it answers in the time lies waiting in the bulk queue, and urgent ones come at a share of the capacity. A wait
+is from when a message was sent to when the worker took it up, as the worker itself measures it, in bins; promised is that 99 of
+100 are less than 2 x prefetch x service time. From sending to reading the answer is measured by the clients.
 """
 
 from __future__ import annotations
@@ -119,10 +120,19 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def service_seconds(told: Series) -> float:
-    """How long a worker has a bulk message in its hands, on average."""
-    labels = frozenset({("model", MODEL), ("priority", Priority.BULK.value)})
-    return told["canario_message_seconds_sum", labels] / told["canario_message_seconds_count", labels]
+def wait_quantile(told: Series, priority: Priority, share: float) -> float:
+    """The wait that this share of the messages did not exceed, interpolated within its bin, in seconds."""
+    bins = sorted(
+        (float(dict(labels)["le"]), count)
+        for (name, labels), count in told.items()
+        if name == "canario_message_wait_seconds_bucket" and dict(labels)["priority"] == priority
+    )
+    wanted, low, before = share * bins[-1][1], 0.0, 0.0
+    for high, count in bins:
+        if count >= wanted:
+            return low + (high - low) * (wanted - before) / max(count - before, 1.0)
+        low, before = high, count
+    return low
 
 
 def main() -> int:
@@ -143,23 +153,28 @@ def main() -> int:
     with model_up() as (folder, router), broker_up(flags.broker, Path(folder)) as (url, _server):
         workers = Workers(folder, router, url, options=("--prefetch", str(flags.prefetch)))
         try:
-            seen, _, sent = asyncio.run(play(url, scene, workers, flags.seconds, flags.share))
-            service = service_seconds(scraped(f"http://127.0.0.1:{workers.ports[0]}/metrics"))
+            seen, capacity, sent = asyncio.run(play(url, scene, workers, flags.seconds, flags.share))
+            told = scraped(f"http://127.0.0.1:{workers.ports[0]}/metrics")
         finally:
             for process in workers.running:
                 process.kill()
                 process.wait()
-    bound = 2 * flags.prefetch * service
-    waits = seen.waits_seconds
+    bound, waits = 2 * flags.prefetch / capacity, seen.waits_seconds
+    wait_p99 = wait_quantile(told, Priority.URGENT, 0.99)
     p50, p99 = quantile(waits, 0.5), quantile(waits, 0.99)
     checks = {
-        f"99 of 100 urgent messages waited less than 2 x {flags.prefetch} x {service * 1000:.1f} ms": p99 < bound,
+        f"99 of 100 urgent messages waited less than 2 x {flags.prefetch} x {1000 / capacity:.2f} ms": wait_p99 < bound,
         "every urgent message was answered": len(waits) == sent,
         "bulk still advances": seen.bulk > 0,
     }
+    waited = wait_quantile(told, Priority.URGENT, 0.5)
     print(
-        f"{sent:,} urgent messages: median {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, longest {max(waits) * 1000:.1f} ms; bound {bound * 1000:.0f} ms"
+        f"{sent:,} urgent messages waited: median {waited * 1000:.1f} ms, p99 {wait_p99 * 1000:.1f} ms; bound {bound * 1000:.0f} ms"
     )
+    print(
+        f"from sending to the answer: median {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, longest {max(waits) * 1000:.1f} ms"
+    )
+    print(f"bulk messages waited: median {wait_quantile(told, Priority.BULK, 0.5):.1f} s")
     for check, is_so in checks.items():
         print(f"{'yes' if is_so else 'NO '}  {check}")
     return 0 if all(checks.values()) else 1

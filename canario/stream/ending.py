@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class GivenBack(Exception):
@@ -36,6 +40,19 @@ class Ending:
         """Wait before something is tried again. Raises GivenBack when that will not be."""
         if await self.wait(seconds):
             raise GivenBack
+
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of what may take long. Raises GivenBack, and ends the work, as soon as this has begun."""
+        task, begun = asyncio.ensure_future(work), asyncio.ensure_future(self._event.wait())
+        try:
+            await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise GivenBack
+            return task.result()
+        finally:
+            for each in (task, begun):
+                each.cancel()
+            await asyncio.gather(task, begun, return_exceptions=True)
 
 
 def pause_seconds(failures: int, first_seconds: float, longest_seconds: float) -> float:

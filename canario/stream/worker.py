@@ -31,6 +31,8 @@ from canario.stream.turns import Turns
 MOST_ATTEMPTS = 20
 """Of a message that was lent so often to workers who went without a word: it may be what ends them."""
 DRAIN_SECONDS = 25.0
+CLOSING_SECONDS = 5.0
+"""A broker that says nothing need not be told that we go."""
 IDLE_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 0.5
 COUNTING_SECONDS = 5.0
@@ -103,7 +105,7 @@ class Worker:
             failures = 0
             while not self._ending.has_begun():
                 began = time.monotonic()
-                with contextlib.suppress(Unavailable, NotFound):
+                with contextlib.suppress(Unavailable, NotFound, GivenBack):
                     await self._work()
                 if self._ending.has_begun():
                     break
@@ -120,7 +122,7 @@ class Worker:
     async def _work(self) -> None:
         """Connect, and take turns until the connection is lost or the worker ends. Raises Unavailable, NotFound, Conflict."""
         try:
-            receiver = await self._link.open()
+            receiver = await self._ending.unless(self._link.open())
             logger.info("%s: taking messages", self._model)
             await self._take_turns(receiver)
         except (Unavailable, NotFound) as lost:
@@ -282,7 +284,9 @@ class Worker:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self._link.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._link.close()
         with contextlib.suppress(CanarioError):
             await self._memory.flush()
         self._memory.close()

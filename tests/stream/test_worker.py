@@ -18,6 +18,9 @@ import pytest
 from canario.model.deployment import Status
 from canario.model.stream import ContentType, Message, Priority
 from canario.platforms.local.platform import LocalPlatform
+from canario.ports.stream import Broker
+from canario.stream.ledger import open_ledger
+from canario.stream.worker import MOST_ATTEMPTS
 from tests.platforms.conftest import platform, store, up  # noqa: F401 - fixtures
 from tests.serving.metric_text import of, promtool_says
 from tests.stream.living_worker import Queues, WorkerProcess, by_id, wait_until
@@ -279,6 +282,51 @@ def test_a_worker_whose_router_is_away_ends_when_it_is_told_to(queues: Queues, s
     assert worker.end() == 0
     assert time.monotonic() - began < 10
     assert queues.waiting()["normal"] == 40
+
+
+def test_a_message_that_ends_workers_is_dead_after_a_while(
+    queues: Queues, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """What was lent twenty times to workers that went without a word is not asked again: it may be what ends them."""
+    (message,) = messages(1)
+    queues.send([message])
+
+    async def go_without_a_word(broker: Broker) -> None:
+        receiver = await broker.receiver({queues.name("normal"): 1})
+        while await receiver.take(queues.name("normal")) is None:
+            await receiver.wait(0.1)
+        await receiver.close()
+
+    queues.run(go_without_a_word)
+    (tmp_path / "worker").mkdir()
+    ledger = open_ledger(queues.model, f"sqlite:{tmp_path / 'worker' / 'ledger.sqlite'}")
+    for _ in range(MOST_ATTEMPTS):
+        ledger.look({message.id: True})
+    ledger.close()
+    start_worker()
+    letter = queues.dead(1)[message.id]
+    assert "lent 21 times" in letter.headers["canario-reason"]
+    assert letter.headers["canario-attempts"] == "21"
+    queues.send([message])
+    assert [answer.id for answer in queues.taken(1)] == [message.id], "sent again it is a question once more"
+
+
+@pytest.mark.parametrize("queues", ["rabbitmq"], indirect=True)
+def test_a_broker_that_says_nothing_keeps_nobody_from_ending(
+    queues: Queues, start_worker: StartWorker, rabbitmq: RabbitMqServer
+) -> None:
+    """A worker whose broker hangs, at its start or later, still ends when it is told to."""
+    at_work = start_worker(CANARIO_DRAIN_SECONDS="2")
+    wait_until(lambda: at_work.readiness() == "ok", "the worker to be ready")
+    rabbitmq.pause()
+    try:
+        starting = start_worker(CANARIO_DRAIN_SECONDS="2")
+        wait_until(lambda: "broker" in starting.readiness(), "the other one to try")
+        began = time.monotonic()
+        assert [starting.end(), at_work.end()] == [0, 0]
+        assert time.monotonic() - began < 25
+    finally:
+        rabbitmq.resume()
 
 
 def cpu_seconds(worker: WorkerProcess) -> float:
