@@ -12,7 +12,7 @@ import contextlib
 import sys
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,7 +23,7 @@ from canario.errors import CanarioError, NotFound, TooLarge, Unavailable
 from canario.kernel.limits import Limits
 from canario.model.stream import Delivery, Message
 from canario.stream.presence import Presence
-from canario.stream.sqlite_queues import Put, Queues, Receipt
+from canario.stream.sqlite_queues import MOST_BODY_BYTES, Put, Queues, Receipt, Room
 
 MOST_WAITING = 1_000_000
 """Messages in a queue; more are refused until some are dealt with. 0: no bound."""
@@ -272,10 +272,9 @@ class SqliteReceiver:
         """Write what was acknowledged and fetch what there is room for; whether there was anything."""
         self._stirred.clear()
         done, self._done = self._done, []
-        room = {name: most - self._out[name] for name, most in self._prefetch.items()}
-        for delivery, _ in done:
-            room[delivery.queue] += 1
-        room = {} if self._closing else {name: most for name, most in room.items() if most > 0}
+        freed = Counter(delivery.queue for delivery, _ in done)
+        room = {} if self._closing else {name: self._room(name, freed[name]) for name in self._prefetch}
+        room = {name: there for name, there in room.items() if there.messages > 0 and there.body_bytes > 0}
         numbers = [_number(delivery) for delivery, _ in done]
         try:
             lent = await self._thread.run(partial(self._exchange, numbers, room))
@@ -293,7 +292,11 @@ class SqliteReceiver:
                 forgotten.set_result(None)
         return bool(done or lent)
 
-    def _exchange(self, done: Sequence[int], room: Mapping[str, int]) -> list[Delivery]:
+    def _room(self, queue: str, freed: int) -> Room:
+        here_bytes = sum(len(each.message.body) for each in self._fetched[queue])
+        return Room(self._prefetch[queue] - self._out[queue] + freed, MOST_BODY_BYTES - here_bytes)
+
+    def _exchange(self, done: Sequence[int], room: Mapping[str, Room]) -> list[Delivery]:
         if time.monotonic() >= self._roll_call_at:
             self._queues.give_back_of_the_gone(besides=self._number)
             self._roll_call_at = time.monotonic() + _ROLL_CALL_SECONDS

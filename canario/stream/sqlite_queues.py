@@ -43,6 +43,8 @@ CREATE TABLE IF NOT EXISTS lent (number INTEGER PRIMARY KEY, queue INTEGER NOT N
 CREATE TABLE IF NOT EXISTS receivers (number INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL UNIQUE);
 """
 _SCHEMA_NUMBER = 1
+MOST_BODY_BYTES = 32 * 1024 * 1024
+"""Of one queue's bodies that a receiver has fetched and nobody has taken yet."""
 
 
 class Receipt(NamedTuple):
@@ -50,6 +52,14 @@ class Receipt(NamedTuple):
 
     receiver: int
     message: int
+
+
+class Room(NamedTuple):
+    """How much more of a queue a receiver may have."""
+
+    messages: int
+    body_bytes: int = MOST_BODY_BYTES
+    """With all of it free a message comes, however large it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +119,8 @@ class Queues:
         with self._database.look() as connection:
             return any(row[0] in names for row in connection.execute("SELECT name FROM queues WHERE waiting > 0"))
 
-    def turn(self, receiver: int, token: str, done: Sequence[int], room: Mapping[str, int]) -> list[Delivery]:
-        """Forget what a receiver is done with and lend it at most so many messages of each queue, in their order."""
+    def turn(self, receiver: int, token: str, done: Sequence[int], room: Mapping[str, Room]) -> list[Delivery]:
+        """Forget what a receiver is done with and lend it what it has room for of each queue, in their order."""
         with self._database.transaction() as connection:
             if not connection.execute(
                 "SELECT 1 FROM receivers WHERE number = ? AND token = ?", (receiver, token)
@@ -123,7 +133,7 @@ class Queues:
             numbers = [(number,) for number in done]
             connection.executemany("DELETE FROM lent WHERE number = ?", numbers)
             connection.executemany("DELETE FROM messages WHERE number = ?", numbers)
-            return [each for name, most in room.items() for each in self._lend(connection, receiver, name, most)]
+            return [each for name, there in room.items() for each in self._lend(connection, receiver, name, there)]
 
     def leave(self, receiver: int, unseen: Mapping[str, Sequence[int]]) -> None:
         """Have all messages of a receiver wait again at their old places; `unseen`: by queue, those that nobody has seen."""
@@ -194,17 +204,29 @@ class Queues:
         connection.execute("UPDATE queues SET waiting = waiting + ? WHERE number = ?", (len(put.messages), queue))
         return None
 
-    def _lend(self, connection: sqlite3.Connection, receiver: int, name: str, most: int) -> list[Delivery]:
+    def _lend(self, connection: sqlite3.Connection, receiver: int, name: str, room: Room) -> list[Delivery]:
         queue, waiting = self._queue(connection, name)
-        if not waiting or most <= 0:
+        if not waiting:
+            return []
+        numbers = connection.execute(
+            "SELECT number, length(body) FROM waiting JOIN messages USING (number) WHERE queue = ? ORDER BY number LIMIT ?",
+            (queue, room.messages),
+        ).fetchall()
+        last, bytes_of_all = -1, 0
+        for number, size in numbers:
+            bytes_of_all += size
+            if bytes_of_all > room.body_bytes and not (last < 0 and room.body_bytes == MOST_BODY_BYTES):
+                break
+            last = number
+        if last < 0:
             return []
         rows = connection.execute(
             "SELECT number, had, id, body, content_type, headers, sent_at_seconds, reply_to"
-            " FROM waiting JOIN messages USING (number) WHERE queue = ? ORDER BY number LIMIT ?",
-            (queue, most),
+            " FROM waiting JOIN messages USING (number) WHERE queue = ? AND number <= ? ORDER BY number",
+            (queue, last),
         ).fetchall()
         # They are the first ones of their queue, so all that is numbered up to the last of them.
-        connection.execute("DELETE FROM waiting WHERE queue = ? AND number <= ?", (queue, rows[-1][0]))
+        connection.execute("DELETE FROM waiting WHERE queue = ? AND number <= ?", (queue, last))
         connection.executemany("INSERT INTO lent VALUES (?, ?, ?)", [(row[0], queue, receiver) for row in rows])
         connection.execute("UPDATE queues SET waiting = waiting - ? WHERE number = ?", (len(rows), queue))
         return [_delivery(name, Receipt(receiver, row[0]), *row[1:]) for row in rows]

@@ -255,3 +255,21 @@ async def test_ten_thousand_messages_are_sent_at_once(url: str) -> None:
         receiver = await at.receiver(10_000)
         assert ids(await at.take(receiver, 10_000)) == numbered(*range(10_000))
         assert time.monotonic() - began < 2 * SOON_SECONDS
+
+
+@in_time
+async def test_a_receiver_holds_no_more_bodies_than_it_can_bear(url: str) -> None:
+    """However many large messages may be fetched ahead, a receiver has 32 MiB of each queue at once, and the rest waits its turn."""
+    async with connected(url) as at:
+        sender = await at.sender()
+        for number in range(8):
+            await sender.send(at.queue, [Message(id=str(number), body=bytes(10_000_000))])
+        receiver = await at.receiver(8)
+        await receiver.wait(SOON_SECONDS)
+        await asyncio.sleep(0.2)
+        await at.waiting(5)
+        taken = await at.take(receiver, 1)
+        await at.waiting(4)
+        taken += await at.take(receiver, 7)
+        assert ids(taken) == numbered(*range(8))
+        assert all(len(each.message.body) == 10_000_000 for each in taken)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from canario.errors import NotFound, Overloaded, Unavailable
 from canario.model.stream import Message
 from canario.stream.presence import Presence, is_present, sweep
-from canario.stream.sqlite_queues import Put, Queues, Receipt
+from canario.stream.sqlite_queues import Put, Queues, Receipt, Room
 
 NAMES = ("urgent", "bulk")
 MOST_WAITING = 8
@@ -61,7 +61,10 @@ class QueuesBesideLists(RuleBasedStateMachine):
         receiver = data.draw(st.sampled_from(sorted(self.receivers)))
         done = data.draw(st.lists(st.sampled_from(self.held[receiver]), unique=True)) if self.held[receiver] else []
         lent = self.queues.turn(
-            receiver, self.receivers[receiver].token, [self.numbers[message] for _, message, _ in done], {queue: most}
+            receiver,
+            self.receivers[receiver].token,
+            [self.numbers[message] for _, message, _ in done],
+            {queue: Room(most)},
         )
         expected, self.waiting[queue] = self.waiting[queue][:most], self.waiting[queue][most:]
         assert [(int(each.message.id), each.is_redelivered) for each in lent] == expected
@@ -99,7 +102,7 @@ class QueuesBesideLists(RuleBasedStateMachine):
         self.queues.give_back_of_the_gone()
         self.return_to_lists([(queue, message, True) for queue, message, _ in self.held.pop(receiver)])
         with pytest.raises(Unavailable):
-            self.queues.turn(receiver, presence.token, [], {"urgent": 1})
+            self.queues.turn(receiver, presence.token, [], {"urgent": Room(1)})
 
     def return_to_lists(self, messages: list[tuple[str, int, bool]]) -> None:
         for queue, message, had in messages:
