@@ -18,7 +18,8 @@ from tests.e2e.kubernetes.kube import Kube, until
 NAME = "rabbitmq"
 PORT = 5672
 USER, PASSWORD, VIRTUAL_HOST = "canario", "canario-e2e", "models"
-START_SECONDS = 90.0
+START_SECONDS = 180.0
+"""It reads its queues first; on a machine with much to do that takes long."""
 _CONFIGURATION = f"""default_user = {USER}
 default_pass = {PASSWORD}
 default_vhost = {VIRTUAL_HOST}

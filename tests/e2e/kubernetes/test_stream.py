@@ -38,15 +38,15 @@ from tests.e2e.kubernetes.steady import MODEL, Ledger
 NAME = "letters"
 BROKER, ANSWERED = "broker", "answered"
 MOST = 3
-FOLLOW_SECONDS = 60.0
-SCALING = {"minReplicas": 0, "maxReplicas": MOST, "bulkMessages": 500, "pollSeconds": 1, "scaleDownSeconds": 3}
+FOLLOW_SECONDS = 120.0
+SCALING = {"minReplicas": 0, "maxReplicas": MOST, "bulkMessages": 300, "pollSeconds": 1, "scaleDownSeconds": 3}
 STEADY = {"minReplicas": 2, "maxReplicas": MOST, "pollSeconds": 1, "scaleDownSeconds": 60}
-BACKLOG = 4000
-PER_SECOND = 80.0
+BACKLOG = 2500
+PER_SECOND = 60.0
 TWO_STEPS = canary(20, 100, minimum_requests=80)
 STRICT = canary(50, 100, minimum_requests=400, gates=[{"kind": "errors", "marginPercent": 2}])
 """One message of twenty is too many."""
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 
 @dataclass
@@ -157,7 +157,7 @@ def test_workers_come_with_the_messages_and_go_with_them(stream: Stream, report:
         first = time.monotonic() - began
         until(lambda: stream.wanted() == MOST, f"{MOST} workers to be wanted", FOLLOW_SECONDS, stream.told)
         up = time.monotonic() - began
-        seen = clients.finish(90)
+        seen = clients.finish(120)
         answered = time.monotonic() - began
     down = stream.wait_for_workers(0)
     assert_each_once(stream, seen)
@@ -172,7 +172,7 @@ def test_a_message_has_the_answer_of_a_request(stream: Stream) -> None:
     row = stream.rows[0]
     with stream.messages(20) as clients:
         until(lambda: len(clients.seen.sent) >= 40, "messages", 30)
-        seen = clients.finish(60)
+        seen = clients.finish(120)
     assert_each_once(stream, seen)
     (answer,) = (body for each, body in seen.answers.items() if each.endswith("-0"))
     by_message = json.loads(answer)
@@ -207,7 +207,7 @@ def test_nothing_is_lost_whoever_dies(stream: Stream, report: Callable[[str], No
         killer.delete(victim)
         stream.broker.wait_back()
         time.sleep(3)
-        seen = clients.finish(90)
+        seen = clients.finish(120)
     report(f"3 workers deleted, 2 killed, the broker killed and restarted: {seen.told()}")
     assert_each_once(stream, seen)
 
@@ -223,7 +223,7 @@ def test_messages_alone_decide_a_rollout(stream: Stream, report: Callable[[str],
             end = model.the_end(candidate, 120)
             told.append(f"{candidate} {end['phase']} after {time.monotonic() - began:.0f} s")
             assert end["phase"] == phase, end
-        seen = clients.finish(60)
+        seen = clients.finish(120)
     report(f"{', '.join(told)}; {seen.told()}")
     assert_each_once(stream, seen)
     assert model.stable.startswith("v2")
