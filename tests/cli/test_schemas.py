@@ -15,7 +15,8 @@ from canario.model.card import Card
 from canario.model.rollout import RolloutSpec
 from canario.platforms.kubernetes.editing import json_schema as resource_schema
 from canario.stream.schemas import answer_schema, message_schema
-from tests.platforms.kubernetes.wrong_resources import GOOD, UNKNOWN_FIELDS
+from tests.platforms.kubernetes.wrong import GOOD
+from tests.platforms.kubernetes.wrong_resources import UNKNOWN_FIELDS
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {

@@ -27,7 +27,7 @@ from canario.model.verdict import Verdict
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.asking import RetrainingAsked
 from canario.platforms.kubernetes.batch_status import batch_status
-from canario.platforms.kubernetes.cache import Cache
+from canario.platforms.kubernetes.cache import Cache, Seen
 from canario.platforms.kubernetes.events import Teller
 from canario.platforms.kubernetes.intent import Wanted, adapt, asked, first_record, settle
 from canario.platforms.kubernetes.jobs import RetrainingJobs
@@ -46,7 +46,7 @@ from canario.platforms.kubernetes.scale import servers_of
 from canario.platforms.kubernetes.state import Record, StateStore
 from canario.platforms.kubernetes.status import Problem, Sight, status_of
 from canario.platforms.kubernetes.wishes import REQUEST_ANNOTATION, Wish, parse_wish
-from canario.platforms.kubernetes.world import World
+from canario.platforms.kubernetes.world import Look, World
 from canario.platforms.label_families import label_families
 from canario.platforms.standing import Standing, standing_families
 from canario.retraining.telling import family_of
@@ -175,11 +175,7 @@ class ModelLoop:
         hindrance = None
         if spec is not None:
             hindrance = self._world.follow(resource, spec, after.deployment, seen, look, epoch, self._leadership)
-        self._standing = Standing(
-            deployment=after.deployment,
-            actual=look.evidence.router_split,
-            servers=servers_of(seen, look.evidence.ready),
-        )
+        self._standing = _standing(after.deployment, seen, look)
         sight = Sight(
             generation=resource["metadata"]["generation"],
             wanted=wanted,
@@ -339,6 +335,15 @@ class ModelLoop:
             MODEL_DEPLOYMENTS, content, manager=FIELD_MANAGER, namespace=self._cache.namespace, part="status"
         )
         self._teller.tell(resource, problem.reason, problem.message, is_warning=True)
+
+
+def _standing(deployment: Deployment, seen: Seen, look: Look) -> Standing:
+    """What Prometheus is told of a turn."""
+    return Standing(
+        deployment=deployment,
+        actual=look.evidence.router_split,
+        servers=servers_of(seen, look.evidence.ready),
+    )
 
 
 def _essence(record: Record) -> object:

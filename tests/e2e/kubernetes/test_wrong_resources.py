@@ -15,7 +15,8 @@ from kubernetes import client, config
 from canario.errors import UsageError
 from canario.platforms.kubernetes.resource import API_VERSION, GROUP, PLURAL, plan_of, read_spec, version_of, write_spec
 from tests.platforms.kubernetes.plans import images, resources, strategies
-from tests.platforms.kubernetes.wrong_resources import GOOD, WRONG, Wrong
+from tests.platforms.kubernetes.wrong import GOOD, Wrong
+from tests.platforms.kubernetes.wrong_resources import WRONG
 
 UNDECIDED = "too many for"
 """What lint says where only arithmetic can tell: the one thing of a plan that the API server lets pass."""

@@ -23,7 +23,8 @@ from canario.platforms.kubernetes.resource import (
 )
 from canario.rollout.plan import default_plan, lint
 from tests.platforms.kubernetes.plans import plans, resources
-from tests.platforms.kubernetes.wrong_resources import GOOD, WRONG
+from tests.platforms.kubernetes.wrong import GOOD
+from tests.platforms.kubernetes.wrong_resources import WRONG
 
 MODEL = "fraud"
 DIGEST = "@sha256:" + "0" * 64
