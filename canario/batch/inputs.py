@@ -38,12 +38,14 @@ def sources_of(url: str, settings: ScoreSettings) -> list[Source]:
             at=url,
             hint="files whose names begin with _ or . are passed over; a pattern such as 'data/*.csv' takes others",
         )
+    if settings.partition is not None:
+        found = found[settings.partition :: settings.partitions]
     for source in found:
         if not source.size_bytes and source.place.is_local:
             raise InputError(
                 f"{source.name} is empty, without even a heading", at=source.place.url, hint="take it away, or mend it"
             )
-    return found if settings.partition is None else found[settings.partition :: settings.partitions]
+    return found
 
 
 def _files(url: str, settings: ScoreSettings) -> Iterator[Source]:

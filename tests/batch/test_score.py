@@ -13,7 +13,7 @@ import pytest
 from canario.batch.loading import LoadedVersion, load_version
 from canario.batch.running import Progress, score
 from canario.batch.settings import FileFormat, ScoreSettings
-from canario.errors import TooManyRejects, UsageError
+from canario.errors import InputError, TooManyRejects, UsageError
 from tests.batch.scored import WRITERS, answers_of, bytes_of, customers, read, write
 from tests.serving.small_versions import make_iris, make_rent
 
@@ -32,6 +32,14 @@ def test_every_format_gets_the_answers_of_every_other_way_in(suffix: str, shop: 
     assert scored["row"].tolist() == list(range(2000))
     assert set(scored["version"]) == {"shop:v1"}
     assert (manifest.rows, manifest.answered, manifest.rejected) == (2000, 2000, 0)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_without_an_id_the_row_names_itself(suffix: str, shop: LoadedVersion, tmp_path: Path) -> None:
+    """No column has to be kept: file and row say where an answer belongs."""
+    source = write(customers(300).drop(columns=["id"]), tmp_path / f"in.{suffix}")
+    score(shop, str(source), str(tmp_path / "out"), SMALL)
+    assert read(tmp_path / "out").columns.tolist() == ["file", "row", "label", "score", "version"]
 
 
 @pytest.mark.parametrize("kind", FileFormat)
@@ -148,6 +156,10 @@ def test_shares_of_the_files_are_scored_apart(shop: LoadedVersion, tmp_path: Pat
     rows = [len(read(tmp_path / "out" / f"index-{index}")) for index in range(7)]
     assert rows == [50] * 5 + [0] * 2
     assert all((tmp_path / f"out/index-{index}/_SUCCESS").exists() for index in range(7))
+    (tmp_path / "in/3.csv").write_text("")
+    score(shop, str(tmp_path / "in"), str(tmp_path / "again"), ScoreSettings(partition=2, partitions=7))
+    with pytest.raises(InputError, match=r"3.csv is empty"):
+        score(shop, str(tmp_path / "in"), str(tmp_path / "again"), ScoreSettings(partition=3, partitions=7))
     with pytest.raises(UsageError, match="no index 7 of 7"):
         score(shop, str(tmp_path / "in"), str(tmp_path / "out"), ScoreSettings(partition=7, partitions=7))
 
