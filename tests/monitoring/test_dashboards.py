@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +30,10 @@ from tests.adapters.real_prometheus import program
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
+CANARIO = [sys.executable, "-c", "from canario.cli.main import main; main()"]
 PATIENCE_SECONDS = 60.0
+TARGETS = 5
+"""Two servers, the router, the supervisor and a worker."""
 ROWS = 400
 WITH_AN_EVENT = {
     "Phase": "a rollout",
@@ -48,7 +53,7 @@ def table() -> Table:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, table: Table) -> Iterator[MonitoringPlan]:
-    """The model fraud, up on two servers, with traffic, refusals and truths, and canario's own Prometheus beside it."""
+    """The model fraud, up on two servers, with traffic, refusals, truths and messages, and canario's own Prometheus beside it."""
     program()
     find_program(Role.ALERTMANAGER)
     with pytest.MonkeyPatch.context() as environment:
@@ -64,20 +69,33 @@ def watched(tmp_path_factory: pytest.TempPathFactory, table: Table) -> Iterator[
         try:
             with monitoring(plan):
                 started = platform.up(find_version("fraud:v1"), port=free_port(), processes=2)
-                wait_until_read(plan)
-                send(started.url)
-                yield plan
+                with worker():
+                    wait_until_read(plan)
+                    send(started.url)
+                    yield plan
         finally:
             platform.down()
 
 
-def canario(*words: str) -> None:
-    line = [sys.executable, "-c", "from canario.cli.main import main; main()", *words]
-    subprocess.run(line, check=True, timeout=200, env=os.environ, capture_output=True)
+def canario(*words: str, text: str = "") -> None:
+    subprocess.run(
+        [*CANARIO, *words], check=True, timeout=200, env=os.environ, capture_output=True, input=text.encode()
+    )
+
+
+@contextmanager
+def worker() -> Iterator[None]:
+    """A worker that answers the model's messages, from this machine's own queues."""
+    process = subprocess.Popen([*CANARIO, "worker", "fraud"], env=os.environ, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
 
 
 def send(url: str) -> None:
-    """A few hundred payments, the truth about each, and some that do not fit the card; at a pace that a window sees."""
+    """A few hundred payments, the truth about each, and some that do not fit the card; at a pace that a window sees. Messages too."""
     day = dt.date(2026, 6, 10)
     rows = load_room("fraud").generate(day, day + dt.timedelta(days=1), seed=3).head(ROWS)
     with httpx.Client(base_url=url, trust_env=False) as client:
@@ -88,6 +106,8 @@ def send(url: str) -> None:
             truth = {"prediction_id": prediction, "truth": row["outcome"]}
             assert client.post("/feedback", json=truth).is_success
             time.sleep(0.02)
+        messages = [json.dumps({name: plain(row[name]) for name in names}) for row in rows.head(20).to_dict("records")]
+        canario("enqueue", "fraud", "-", "--priority", "urgent", text="\n".join(messages))
         assert client.post("/predict", json={"amount": "much"}).status_code == 400
 
 
@@ -100,7 +120,7 @@ def ask(plan: MonitoringPlan, promql: str) -> list[dict[str, object]]:
 def wait_until_read(plan: MonitoringPlan) -> None:
     """Traffic begins when every target has been read: a counter's first value is then seen."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(ask(plan, "up == 1")) < 4:
+    while len(ask(plan, "up == 1")) < TARGETS:
         assert time.monotonic() < deadline, ask(plan, "up")
         time.sleep(0.2)
 
