@@ -22,6 +22,7 @@ from tests.e2e.kubernetes.batch_rows import manifest, score_here, version_of_pod
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.model import SMALL, Model
 from tests.e2e.kubernetes.plans import canary
+from tests.e2e.kubernetes.test_canary import canario
 
 PARTITIONS, ROWS_A_FILE, ROWS_A_PART = 8, 60_000, 1_000
 BAD_EVERY = 500
@@ -150,6 +151,7 @@ def test_a_run_over_eight_partitions_outlives_its_pods(
     run = batch.wait_told("weekly", job, "complete")
     assert (run["version"], run["completed"], run["indexes"]) == (model.stable, PARTITIONS, PARTITIONS)
     assert model.condition("Batch")["status"] == "True"
+    assert f"{PARTITIONS} of {PARTITIONS}" in canario(model, "status", model.name)
 
 
 def kill_some(batch: Batch, job: str, random_: random.Random) -> list[str]:
@@ -186,12 +188,14 @@ def kill_some(batch: Batch, job: str, random_: random.Random) -> list[str]:
 def test_the_next_run_takes_what_is_stable_then_and_a_bad_partition_fails_alone(
     at_rest: Model, batch: Batch, kube: Kube, models_namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """After a promotion to an archive the same schedule answers with it; a file that is cut off fails its index, at once, with the reason."""
+    """After a promotion to an archive a run answers with it; a file that is cut off, and rows that do not fit, fail their index, at once, with the reason."""
     model, earlier = at_rest, at_rest.stable
     rows = batch.folder / "mixed"
     write_rows(rows, 4, 500)
     cut = rows / "part-2.parquet"
     cut.write_bytes(cut.read_bytes()[:-2000])
+    write_rows(batch.folder / "misfits", 1, 500, bad_every=10)
+    (batch.folder / "misfits" / "part-0.parquet").replace(rows / "part-3.parquet")
     archives = Archives(kube, models_namespace, tmp_path_factory.mktemp("archives") / "volume")
     archives.make()
     try:
@@ -208,14 +212,16 @@ def test_the_next_run_takes_what_is_stable_then_and_a_bad_partition_fails_alone(
         began = time.monotonic()
         job = batch.run_now("mixed", "after")
         ended = batch.end_of(job)
-        assert (ended["status"]["completedIndexes"], ended["status"]["failedIndexes"]) == ("0,1,3", "2")
+        assert (ended["status"]["completedIndexes"], ended["status"]["failedIndexes"]) == ("0,1", "2,3")
         assert time.monotonic() - began < 60, "what nothing mends was tried again"
-        told = [manifest(batch.output("mixed", job) / f"index-{index}") for index in (0, 1, 3)]
+        told = [manifest(batch.output("mixed", job) / f"index-{index}") for index in (0, 1)]
         assert {(each.version, each.digest) for each in told} == {("a1", place.partition("#")[2])}
-        assert [each.answered for each in told] == [500, 500, 500]
+        assert [each.answered for each in told] == [500, 500]
         run = batch.wait_told("mixed", job, "failed")
-        assert (run["version"], run["completed"], run["failedIndexes"]) == ("a1", 3, "2")
-        assert "part-2.parquet" in run["reasons"][0]
+        assert (run["version"], run["completed"], run["failedIndexes"]) == ("a1", 2, "2,3")
+        cut_off, misfits = run["reasons"]
+        assert cut_off.startswith("index 2: part-2.parquet")
+        assert misfits.startswith("index 3: 50 of 500 rows do not fit the card")
         assert "part-2.parquet" in model.condition("Batch")["message"]
     finally:
         model.settle(earlier)
