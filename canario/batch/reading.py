@@ -7,7 +7,7 @@ group as it is stored), of Arrow one record batch, of CSV a few blocks of text.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import IOBase
 from typing import Any, cast
@@ -133,35 +133,61 @@ def _parquet(source: Source, wanted: Wanted, first_row: int) -> Iterator[Piece]:
     with native_file(source) as file:
         metadata = pq.read_metadata(file)
         schema = metadata.schema.to_arrow_schema()
-        coded = [
-            name for name in wanted.categories if name in schema.names and pa.types.is_string(schema.field(name).type)
-        ]
+        coded = [name for name in wanted.categories if name in schema.names and _is_text(schema.field(name).type)]
         table = pq.ParquetFile(file, metadata=metadata, read_dictionary=coded, **ways)
         present = _chosen(source, schema, wanted)
         yield Piece(0, pa.RecordBatch.from_pylist([], schema=pa.schema([schema.field(name) for name in present])))
-        begins = 0
-        for group in range(metadata.num_row_groups):
-            ends = begins + metadata.row_group(group).num_rows
-            if ends > first_row:
-                for batch in table.iter_batches(PIECE_ROWS, row_groups=[group], columns=present, use_threads=False):
-                    yield Piece(begins, batch, (begins + len(batch)) / metadata.num_rows)
-                    begins += len(batch)
-            begins = ends
+        begins, group = 0, 0
+        while group < metadata.num_row_groups and begins + metadata.row_group(group).num_rows <= first_row:
+            begins += metadata.row_group(group).num_rows
+            group += 1
+        batches = (
+            batch
+            for each in range(group, metadata.num_row_groups)
+            for batch in table.iter_batches(PIECE_ROWS, row_groups=[each], columns=present, use_threads=False)
+        )
+        for batch in _gathered(batches):
+            yield Piece(begins, batch, (begins + len(batch)) / metadata.num_rows)
+            begins += len(batch)
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Small batches joined, for each piece has its price; what has the size of a piece stays as it is."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        if waiting and sum(map(len, waiting)) + len(batch) > PIECE_ROWS:
+            yield _joined(waiting)
+            waiting = []
+        if len(batch):
+            waiting.append(batch)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return pa.types.is_string(type_) or pa.types.is_large_string(type_)
 
 
 def _arrow(source: Source, wanted: Wanted) -> Iterator[Piece]:
     with native_file(source) as file:
         is_file = file.read(len(ARROW_FILE)) == ARROW_FILE
         file.seek(0)
+        batches = _arrow_batches(source, file, wanted, is_file=is_file)
+        yield Piece(0, next(batches))
         begins = 0
-        for batch in _arrow_batches(source, file, wanted, is_file=is_file):
+        for batch in _gathered(batches):
             share = file.tell() / (source.size_bytes or 1)
-            for start in range(0, len(batch) or 1, PIECE_ROWS):
+            for start in range(0, len(batch), PIECE_ROWS):
                 yield Piece(begins + start, batch.slice(start, PIECE_ROWS), share)
             begins += len(batch)
 
 
 def _arrow_batches(source: Source, file: Any, wanted: Wanted, *, is_file: bool) -> Iterator[pa.RecordBatch]:
+    """An empty one that shows the columns, then those of the file."""
     opened: Any = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
     schema = opened.schema
     present = _chosen(source, schema, wanted)

@@ -123,7 +123,7 @@ def test_an_ended_run_is_gone_on_with(source: Path, shop: LoadedVersion, tmp_pat
 def test_what_was_done_is_not_done_again(source: Path, shop: LoadedVersion, tmp_path: Path) -> None:
     """Parts that are proved stay as they are; only the rest is answered."""
     with pytest.raises(Ended):
-        score(shop, str(source), str(tmp_path / "out"), SMALL, end_after(12))  # type: ignore[arg-type]
+        score(shop, str(source), str(tmp_path / "out"), SMALL, end_after(7))  # type: ignore[arg-type]
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("part-*")}
     assert len(kept) > 3
     seen: list[Progress] = []
@@ -136,7 +136,7 @@ def test_a_part_that_was_changed_is_made_again(source: Path, shop: LoadedVersion
     """What is found is proved by its digest, not believed."""
     score(shop, str(source), str(tmp_path / "undisturbed"), SMALL)
     with pytest.raises(Ended):
-        score(shop, str(source), str(tmp_path / "out"), SMALL, end_after(12))  # type: ignore[arg-type]
+        score(shop, str(source), str(tmp_path / "out"), SMALL, end_after(7))  # type: ignore[arg-type]
     (tmp_path / "out/part-00001.csv").write_text("id\nnonsense\n")
     score(shop, str(source), str(tmp_path / "out"), SMALL)
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "undisturbed")
@@ -169,7 +169,7 @@ def test_another_scoring_is_never_mixed_in(
         score(shop, str(source), output, SMALL)
     else:
         with pytest.raises(Ended):
-            score(shop, str(source), output, SMALL, end_after(12))  # type: ignore[arg-type]
+            score(shop, str(source), output, SMALL, end_after(7))  # type: ignore[arg-type]
     with pytest.raises(Conflict, match=r"its rows_a_part is 300, and this one's 299") as conflict:
         score(shop, str(source), output, dataclasses.replace(SMALL, rows_a_part=299))
     assert "--restart" in conflict.value.hint
