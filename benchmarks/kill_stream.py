@@ -126,9 +126,11 @@ class Play:
         self.scene, self.folder, self.url, self.server, self.workers = scene, folder, url, server, workers
         self.lines = folder / "read"
         self.others: list[subprocess.Popen[bytes]] = []
+        self.first_at = 0.0
+        """When the first answers had been read: before that processes start."""
 
     def run(self, workers: int, kills: int, restarts: int) -> float:
-        """Play it until everything was read; how long it took."""
+        """Play it until everything was read; how long it took from the first answers on."""
         chance = random.Random(self.scene.seed)
         events = sorted(
             [(chance.random(), "kill") for _ in range(kills)] + [(chance.random(), "restart") for _ in range(restarts)]
@@ -151,7 +153,7 @@ class Play:
                     self.server.start()
             print(f"  {event} at {self._read():,} read, {time.monotonic() - began:.0f} s", flush=True)
         self._wait_until(self.scene.messages)
-        return time.monotonic() - began
+        return time.monotonic() - self.first_at
 
     def settle(self) -> dict[str, int]:
         """Wait until the queues are empty; how many wait in each."""
@@ -182,6 +184,8 @@ class Play:
     def _wait_until(self, read: float) -> None:
         last, moved_at = -1, time.monotonic()
         while (now := self._read()) < read:
+            if now and not self.first_at:
+                self.first_at = time.monotonic()
             if now != last:
                 last, moved_at = now, time.monotonic()
             assert time.monotonic() - moved_at < LONGEST_SETTLE_SECONDS, f"nothing moves any more at {now:,}"

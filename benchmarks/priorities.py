@@ -2,10 +2,11 @@
 
     python -m benchmarks.priorities --seconds 30
 
-First the worker's capacity is measured with bulk messages alone; one over it is its service time, for it answers several at once.
-Then ten times what it answers in the time lies waiting in the bulk queue, and urgent ones come at a share of the capacity. A wait
-is from when a message was sent to when the worker took it up, as the worker itself measures it, in bins; promised is that 99 of
-100 are less than 2 x prefetch x service time. From sending to reading the answer is measured by the clients.
+First the worker's capacity is measured with bulk messages alone. Then ten times what it answers in the time lies waiting in the bulk
+queue, and urgent ones come at a share of the capacity. A wait is from when a message was sent to when the worker took it up, as the
+worker itself measures it, in bins; promised is that 99 of 100 are less than 2 x prefetch x service time, the time that a bulk message is
+in the worker's hands. Told beside it is the same with the time between two answers, as if it had one hand: a bound for idle machines.
+From sending to reading the answer is measured by the clients.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ async def read(broker: Broker, seen: Seen, ending: asyncio.Event) -> None:
         else:
             seen.waits_seconds.append(time.time() - sent_at)
         await receiver.acknowledge(delivery)
+        await asyncio.sleep(0)  # a burst of answers must not keep the urgent ones from leaving
     await receiver.close()
 
 
@@ -159,17 +161,19 @@ def main() -> int:
             for process in workers.running:
                 process.kill()
                 process.wait()
-    bound, waits = 2 * flags.prefetch / capacity, seen.waits_seconds
+    labels = frozenset({("model", MODEL), ("priority", Priority.BULK.value)})
+    service = told["canario_message_seconds_sum", labels] / told["canario_message_seconds_count", labels]
+    bound, waits = 2 * flags.prefetch * service, seen.waits_seconds
     wait_p99 = wait_quantile(told, Priority.URGENT, 0.99)
     p50, p99 = quantile(waits, 0.5), quantile(waits, 0.99)
     checks = {
-        f"99 of 100 urgent messages waited less than 2 x {flags.prefetch} x {1000 / capacity:.2f} ms": wait_p99 < bound,
+        f"99 of 100 urgent messages waited less than 2 x {flags.prefetch} x {1000 * service:.1f} ms": wait_p99 < bound,
         "every urgent message was answered": len(waits) == sent,
         "bulk still advances": seen.bulk > 0,
     }
     waited = wait_quantile(told, Priority.URGENT, 0.5)
     print(
-        f"{sent:,} urgent messages waited: median {waited * 1000:.1f} ms, p99 {wait_p99 * 1000:.1f} ms; bound {bound * 1000:.0f} ms"
+        f"{sent:,} urgent messages waited: median {waited * 1000:.1f} ms, p99 {wait_p99 * 1000:.1f} ms; bound {bound * 1000:.0f} ms, with one hand {2000 * flags.prefetch / capacity:.0f} ms"
     )
     print(
         f"from sending to the answer: median {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, longest {max(waits) * 1000:.1f} ms"

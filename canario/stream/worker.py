@@ -24,6 +24,7 @@ from canario.stream.foreign import CORRELATION
 from canario.stream.ledger import Known, Ledger
 from canario.stream.link import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Link
 from canario.stream.metrics import Metrics
+from canario.stream.places import Places
 from canario.stream.questions import Decided, Fate, Questions
 from canario.stream.remembering import Memory
 from canario.stream.turns import Turns
@@ -34,6 +35,8 @@ DRAIN_SECONDS = 25.0
 CLOSING_SECONDS = 5.0
 """A broker that says nothing need not be told that we go."""
 IDLE_SECONDS = 0.5
+URGENT_LOOK_SECONDS = 0.005
+"""How often urgent messages are looked for while all other places are taken: what waits of others would wake us at once."""
 HOUSEKEEPING_SECONDS = 0.5
 COUNTING_SECONDS = 5.0
 FORGETTING_SECONDS = 60.0
@@ -78,7 +81,7 @@ class Worker:
         self._memory = Memory(ledger, self._ending)
         self._questions = Questions(router, self._ending)
         self._turns = Turns()
-        self._askers = asyncio.Semaphore(bounds.concurrency)
+        self._places = Places(bounds.concurrency)
         # Those that wait for ledger or broker ask nobody; after a reconnection the broker lends what these still hold.
         self._hands = asyncio.Semaphore(bounds.concurrency + len(Priority) * bounds.prefetch)
         self._under_way: dict[str, asyncio.Event] = {}
@@ -135,14 +138,12 @@ class Worker:
         """Take messages up as long as this receiver lives. Raises Unavailable."""
         while True:
             await self._hands.acquire()
-            await self._askers.acquire()
             taken = None
             try:
                 taken = await self._next(receiver)
             finally:
                 if taken is None:
                     self._hands.release()
-                    self._askers.release()
             if taken is None:
                 return
             task = asyncio.create_task(self._deal_with(taken))
@@ -152,21 +153,29 @@ class Worker:
     async def _next(self, receiver: Receiver) -> _InHand | None:
         """The message whose turn it is; None when no more are to be taken from here."""
         while not self._ending.has_begun() and self._link.is_up(receiver):
-            waiting = set(Priority)
-            for priority in self._turns.order():
+            open_to = self._places.open_to()
+            if not open_to:
+                await self._places.wait(IDLE_SECONDS)
+                continue
+            waiting = set(open_to)
+            for priority in (each for each in self._turns.order() if each in open_to):
                 delivery = await receiver.take(queue_name(self._model, priority))
                 if delivery is not None:
                     self._turns.served(priority, waiting)
+                    self._places.take()
                     sent_at = delivery.message.sent_at_seconds
                     self.metrics.took_up(priority, time.time() - sent_at if sent_at else None)
                     return _InHand(delivery=delivery, receiver=receiver, priority=priority, began=time.monotonic())
                 waiting.discard(priority)
-            await receiver.wait(IDLE_SECONDS)
+            if len(open_to) == len(Priority):
+                await receiver.wait(IDLE_SECONDS)
+            else:
+                await self._places.wait(URGENT_LOOK_SECONDS)
         return None
 
     async def _deal_with(self, taken: _InHand) -> None:
         asking = contextlib.ExitStack()
-        asking.callback(self._askers.release)
+        asking.callback(self._places.give)
         try:
             async with self._alone(taken.delivery.message.id):
                 outcome = await self._settle(taken, asking)
