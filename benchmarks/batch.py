@@ -1,6 +1,6 @@
 """How much of a kernel's speed is left when rows come from files and answers go to files: `canario score` on one core.
 
-    python benchmarks/batch.py [--rows 300000] [--rounds 5]
+    python -m benchmarks.batch [--rows 300000] [--rounds 5]
 
 Four models: fraud (text, words and numbers) as `canario train` makes it, and on thirty numbers logistic regression, a random
 forest of 100 trees, histogram gradient boosting. The arms run in one process that is held on one core, in turns, in another
@@ -35,11 +35,9 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
-from kernel import CARD, MODELS, rows_of  # noqa: E402
-from machine import versions_line  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks.kernel import CARD, MODELS, rows_of  # noqa: E402
+from benchmarks.machine import versions_line  # noqa: E402
 from canario.batch.loading import LoadedVersion, load_version  # noqa: E402
 from canario.batch.reading import PIECE_ROWS  # noqa: E402
 from canario.batch.running import score  # noqa: E402

@@ -1,4 +1,4 @@
-"""Kill a scoring at random moments, by SIGKILL, until it is done in spite of that: `python benchmarks/kill_batch.py --kills 100`.
+"""Kill a scoring at random moments, by SIGKILL, until it is done in spite of that: `python -m benchmarks.kill_batch --kills 100`.
 
 Files of every format, with rows that do not fit, are scored by processes that are killed after a random time, each going on
 where the one before it was. What they leave must be, byte for byte, what an undisturbed run writes: parts, rejects, manifest,
@@ -28,9 +28,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
-from machine import versions_line
 from pyarrow import csv
 
+from benchmarks.machine import versions_line
 from canario.adapters.documents import read_record
 from canario.adapters.files import STAGING_PREFIX
 from canario.batch.loading import load_version

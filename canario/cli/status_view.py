@@ -200,9 +200,7 @@ def _batch(told: Sequence[BatchStatus]) -> RenderableType:
             continue
         run = schedule.runs[0]
         done = f"{run.completed} of {run.indexes}"
-        drawn.add_row(
-            schedule.name, run.job, run.version, run.phase, done, run.failed_indexes or "-", schedule.version
-        )
+        drawn.add_row(schedule.name, run.job, run.version, run.phase, done, run.failed_indexes or "-", schedule.version)
     return drawn
 
 

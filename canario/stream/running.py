@@ -69,5 +69,4 @@ def bounds_from(concurrency: int, prefetch: int) -> Bounds:
 def quiet_libraries() -> None:
     """Log to stderr, without what libraries say of every request."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("aiormq", "aio_pika"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.getLogger("aiormq").setLevel(logging.ERROR)

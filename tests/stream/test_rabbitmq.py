@@ -359,20 +359,10 @@ def with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RabbitM
     """A second broker beside the first, that speaks TLS, and the certificate of its authority."""
     folder = tmp_path_factory.mktemp("tls")
     certificate, key = folder / "server.crt", folder / "server.key"
-    make = (
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    )
+    make = ("openssl", "req", "-x509", "-nodes", "-days", "2")
+    of_kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
     named = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
-    subprocess.run([*make, *named, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run([*make, *of_kind, *named, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     server = RabbitMqServer(certificate=(certificate, key))
     try:
         server.start()
