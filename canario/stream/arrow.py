@@ -1,26 +1,22 @@
 """Arrow in messages: rows to the JSON that the router takes, in parts within its limits, and its answers to one stream.
 
-Numbers stay what they are to the last bit: JSON carries a float64 so that it reads back as the same one.
+Numbers stay what they are to the last bit: JSON carries a float64 so that it reads back as the same one. Anybody may have
+written a message, so each batch is validated whole before a value of it is read: broken offsets would end the process.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import nanoarrow
-from nanoarrow.ipc import StreamWriter
+import pyarrow as pa
 
 from canario.errors import InputError
 from canario.kernel.limits import Limits
 
-_NUMBERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
-_FLOATS = ("HALF_FLOAT", "FLOAT", "DOUBLE")
-_READABLE = ("NULL", "BOOL", "STRING", "LARGE_STRING", *_NUMBERS, *_FLOATS)
 _HINT = "send an Arrow IPC stream with the card's columns: booleans, whole numbers, floats, strings"
 
 
@@ -37,20 +33,14 @@ def parts_of(body: bytes, limits: Limits) -> Iterator[tuple[int, bytes]]:
 def answer_stream(rows: Sequence[tuple[str | float, float, str, str]]) -> bytes:
     """Label, score, prediction id and version of each row, as one Arrow stream."""
     labels, scores, predictions, versions = zip(*rows, strict=True)
-    label = nanoarrow.string() if isinstance(labels[0], str) else nanoarrow.float64()
-    text, number = nanoarrow.string(), nanoarrow.float64()
-    kinds = {"label": label, "score": number, "prediction_id": text, "version": text}
-    columns = (labels, scores, predictions, versions)
-    batch = nanoarrow.c_array_from_buffers(
-        nanoarrow.struct(kinds),
-        len(rows),
-        [None],
-        children=[nanoarrow.c_array(list(values), kind) for values, kind in zip(columns, kinds.values(), strict=True)],
+    return _stream(
+        {
+            "label": pa.array(labels, pa.string() if isinstance(labels[0], str) else pa.float64()),
+            "score": pa.array(scores, pa.float64()),
+            "prediction_id": pa.array(predictions, pa.string()),
+            "version": pa.array(versions, pa.string()),
+        }
     )
-    stream = io.BytesIO()
-    with StreamWriter.from_writable(stream) as writer:
-        writer.write_array(batch)
-    return stream.getvalue()
 
 
 def answer_rows(body: bytes) -> list[dict[str, Any]]:
@@ -60,66 +50,73 @@ def answer_rows(body: bytes) -> list[dict[str, Any]]:
 
 def rows_stream(rows: Sequence[dict[str, Any]]) -> bytes:
     """Rows of equal names as one Arrow stream: a column of only whole numbers as such, one with a fraction as floats."""
-    kinds = {name: _kind_of([row[name] for row in rows]) for name in rows[0]}
-    batch = nanoarrow.c_array_from_buffers(
-        nanoarrow.struct(kinds),
-        len(rows),
-        [None],
-        children=[nanoarrow.c_array([row[name] for row in rows], kind) for name, kind in kinds.items()],
-    )
-    stream = io.BytesIO()
-    with StreamWriter.from_writable(stream) as writer:
-        writer.write_array(batch)
-    return stream.getvalue()
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return _stream({name: pa.array(values, _kind_of(values)) for name, values in columns.items()})
 
 
-def _kind_of(values: Sequence[Any]) -> Any:
+def _stream(columns: Mapping[str, pa.Array[Any]]) -> bytes:
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    written = io.BytesIO()
+    with pa.ipc.new_stream(written, batch.schema) as writer:
+        writer.write_batch(batch)
+    return written.getvalue()
+
+
+def _kind_of(values: Sequence[Any]) -> pa.DataType:
     present = [value for value in values if value is not None]
     if all(isinstance(value, bool) for value in present):
-        return nanoarrow.bool_()
+        return pa.bool_()
     if all(isinstance(value, int) for value in present):
-        return nanoarrow.int64()
-    return nanoarrow.float64() if all(isinstance(value, int | float) for value in present) else nanoarrow.string()
+        return pa.int64()
+    return pa.float64() if all(isinstance(value, int | float) for value in present) else pa.string()
 
 
 def _pieces(body: bytes, most_rows: int) -> Iterator[list[dict[str, Any]]]:
     """The rows, at most so many at once; a batch is unpacked when its turn comes."""
     try:
-        with nanoarrow.ArrayStream.from_readable(body) as stream:
+        with pa.ipc.open_stream(body) as stream:
             names = _names(stream.schema)
-            for batch in stream.iter_chunks():
-                columns = [_values(name, batch.child(place)) for place, name in enumerate(names)]
-                rows = zip(*columns, strict=True)
-                while piece := [dict(zip(names, row, strict=True)) for row in itertools.islice(rows, most_rows)]:
-                    yield piece
-    except (ValueError, RuntimeError, NotImplementedError, OSError, MemoryError) as broken:
-        # nanoarrow's own error is a RuntimeError.
+            for batch in stream:
+                batch.validate(full=True)
+                for start in range(0, len(batch), most_rows):
+                    piece = batch.slice(start, most_rows)
+                    columns = [_values(name, piece.column(place), start) for place, name in enumerate(names)]
+                    yield [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    except (pa.ArrowException, OSError, MemoryError, ValueError) as broken:
         raise InputError(f"the body is not an Arrow stream: {str(broken)[:200]}", at="body", hint=_HINT) from broken
 
 
-def _names(schema: Any) -> list[str]:
-    if schema.type.name != "STRUCT":
-        raise InputError(f"the body has no columns but {schema.type.name.lower()}", at="body", hint=_HINT)
-    names = [field.name or "" for field in schema.fields]
+def _names(schema: pa.Schema) -> list[str]:
+    names = schema.names
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"there are two columns {twice[:60]!r}", at=twice[:60], hint="give each column once")
-    for field in schema.fields:
-        if field.type.name == "DICTIONARY":
-            # nanoarrow 0.9 takes a compressed dictionary's bytes for words: garbage, and not always an error.
-            raise InputError(
-                f"{field.name} is encoded with a dictionary", at=field.name, hint="send its words as strings"
-            )
-        if field.type.name not in _READABLE:
-            raise InputError(f"{field.name} is of type {field.type.name.lower()}", at=field.name, hint=_HINT)
+    for field in schema:
+        if not _is_readable(field.type):
+            raise InputError(f"{field.name} is of type {field.type}"[:200], at=field.name, hint=_HINT)
     return names
 
 
-def _values(name: str, column: Any) -> list[Any]:
+def _is_readable(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        return types.is_string(kind.value_type) or types.is_large_string(kind.value_type)
+    checks = (
+        types.is_null,
+        types.is_boolean,
+        types.is_integer,
+        types.is_floating,
+        types.is_string,
+        types.is_large_string,
+    )
+    return any(check(kind) for check in checks)
+
+
+def _values(name: str, column: pa.Array[Any], first: int) -> list[Any]:
     values: list[Any] = column.to_pylist()
-    if column.schema.type.name in _FLOATS and any(map(math.isinf, filter(None, values))):
+    if pa.types.is_floating(column.type) and any(map(math.isinf, filter(None, values))):
         # JSON has no infinity, and null would be a guess.
-        row = next(row for row, value in enumerate(values) if value is not None and math.isinf(value))
+        row = first + next(row for row, value in enumerate(values) if value is not None and math.isinf(value))
         raise InputError(f"{name} is infinite", at=f"rows[{row}].{name}", hint="send a finite number, or null")
     return values
 
