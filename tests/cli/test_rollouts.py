@@ -129,10 +129,15 @@ def test_up_tells_where_the_model_answers_and_changes_nothing_when_it_is_up(frau
     assert "canario rollout fraud:v2" in other.stderr
 
 
+def without_ages(page: str) -> str:
+    """A page without what time alone changes."""
+    return re.sub(r"\d+\w+ ago", "some time ago", page)
+
+
 def test_status_shows_who_answers_and_what_to_do_next(fraud: Canario) -> None:
     """`status` shows address, shares, servers and the commands that make sense, and the model may be left out."""
     page = fraud("status").stdout
-    assert page == fraud("status", "fraud").stdout
+    assert without_ages(page) == without_ages(fraud("status", "fraud").stdout)
     assert re.search(r"^url +http://127\.0\.0\.1:\d+ \(REST and gRPC\)$", page, re.MULTILINE)
     assert re.search(r"^v1 +stable +100 % +100 % +1 ready$", page, re.MULTILINE)
     assert "canario rollout fraud" in page
