@@ -2,7 +2,7 @@
 
 Files of every format, with rows that do not fit, are scored by processes that are killed after a random time, each going on
 where the one before it was. What they leave must be, byte for byte, what an undisturbed run writes: parts, rejects, manifest,
-and nothing else. Then the next scoring begins, until there were enough kills. The seed is printed; `--seed` gives the
+and nothing else. Then the next scoring begins, until every format had its turn and there were enough kills. The seed is printed; `--seed` gives the
 same moments again.
 """
 
@@ -46,7 +46,7 @@ ROWS_A_FILE = 6_000
 FORKS = multiprocessing.get_context("fork")
 MISFITS = 40
 """Of the rows of a file."""
-LONGEST_LIFE = 0.5
+LONGEST_LIFE = 0.8
 """Of the time that an undisturbed run takes: a scoring meets several kills."""
 
 
@@ -69,7 +69,7 @@ def run(folder: Path, kills: int, moments: random.Random) -> int:
     apart(write_inputs, folder / "in", moments.getrandbits(16))
     counted: Counter[str] = Counter()
     differed = scorings = 0
-    while counted["kills"] < kills:
+    while counted["kills"] < kills or scorings < len(FileFormat):
         kind = list(FileFormat)[scorings % len(FileFormat)]
         scorings += 1
         settings = settings_of(kind, moments)
@@ -77,10 +77,11 @@ def run(folder: Path, kills: int, moments: random.Random) -> int:
         started = time.monotonic()
         apart(score_here, version, folder / "in", undisturbed, settings)
         seconds = time.monotonic() - started
-        while not (output / SUCCESS_FILE).exists():
+        is_killed = True
+        while is_killed:
             process = FORKS.Process(target=score_here, args=(version, folder / "in", output, settings))
             process.start()
-            kill_after(moments.uniform(0, LONGEST_LIFE * seconds), process, counted, output)
+            is_killed = kill_after(moments.uniform(0, LONGEST_LIFE * seconds), process, counted, output)
         same = digests(output) == digests(undisturbed)
         differed += not same
         print(
@@ -148,13 +149,13 @@ def write_inputs(folder: Path, seed: int) -> None:
                 pa.feather.write_feather(table, str(path), chunksize=1100)
 
 
-def kill_after(seconds: float, process: ForkProcess, counted: Counter[str], output: Path) -> None:
-    """Kill a process after so long, unless it has ended, and note in what state the output was left."""
+def kill_after(seconds: float, process: ForkProcess, counted: Counter[str], output: Path) -> bool:
+    """Kill a process after so long, unless it has ended; whether it was killed. The state that the output was left in is counted."""
     process.join(seconds)
     if process.exitcode is not None:
         if process.exitcode != 0:
             sys.exit(f"a scoring ended by itself with exit code {process.exitcode}")
-        return
+        return False
     process.kill()
     process.join()
     counted["kills"] += 1
@@ -166,6 +167,7 @@ def kill_after(seconds: float, process: ForkProcess, counted: Counter[str], outp
         counted["while something was being written"] += 1
     else:
         counted["between" if parts else "before the first part"] += 1
+    return True
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -93,6 +93,23 @@ def test_whatever_is_lost_comes_back_the_same(
     assert bytes_of(output) == expected
 
 
+def test_a_run_that_was_killed_in_its_last_moment_leaves_nothing_over(
+    shop: LoadedVersion, source: Path, tmp_path: Path
+) -> None:
+    """All was done, and what was only for going on not yet taken away: the same command does that, and changes nothing else."""
+    undisturbed, output = tmp_path / "undisturbed", tmp_path / "out"
+    score(shop, str(source), str(undisturbed), SMALL)
+    _leave_as_before_its_end(shop, source, output, SMALL)
+    left = {path: path.read_bytes() for path in (output / "_progress").iterdir()}
+    score(shop, str(source), str(output), SMALL)
+    (output / "_progress").mkdir()
+    for path, content in left.items():
+        path.write_bytes(content)
+    manifest = score(shop, str(source), str(output), SMALL)
+    assert manifest.rows == 1000 * len(WRITERS)
+    assert bytes_of(output) == bytes_of(undisturbed)
+
+
 def _leave_as_before_its_end(shop: LoadedVersion, path: Path, output: Path, how: ScoreSettings) -> None:
     """All parts and their records, as a run leaves them that is killed before it writes the manifest."""
     finish = parts.OutputFolder.finish
