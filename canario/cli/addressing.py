@@ -1,4 +1,4 @@
-"""The flags that say which platform a command speaks to: --on, --context, --namespace; reaching it is for canario.cli.platforms."""
+"""The flags that say what a command speaks to: --on, --context and --namespace, or --broker; reaching it is for others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from click.core import ParameterSource
 
 from canario.cli.program import program_of
 from canario.model.address import Address, PlatformKind
+
+broker_option = click.option(
+    "--broker",
+    metavar="URL",
+    envvar="CANARIO_BROKER_URL",
+    show_envvar=True,
+    help="Where messages are: amqp://..., amqps://... or sqlite:PATH; a file of this machine otherwise.",
+)
+"""Reaches the command as `broker`; None: nothing was said."""
 
 
 class _PlatformOption(click.Option):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,9 +18,7 @@ from canario.model.stream import ContentType, Message
 from canario.stream.foreign import CUT_BYTES, UNREADABLE
 from canario.stream.posting import Answer, Poster, TooLate, Unreachable
 
-REQUEST_ID = "x-request-id"
 VERSION = "x-canario-version"
-LONGEST_ID_CHARACTERS = 64
 ID_PATTERN = r"[A-Za-z0-9_.-]{1,64}"
 LONGEST_RETRY_AFTER_SECONDS = 30.0
 
@@ -33,7 +30,7 @@ _OTHERS_HEADERS = (
     "x-delivery-count",
     "x-envoy-",
     "x-forwarded",
-    REQUEST_ID,
+    "x-request-id",
 )
 """Written by brokers and proxies, and not meant for a model's router."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
@@ -108,7 +105,7 @@ class Router:
                 return await self._ask_parts(message, headers)
         except InputError as misfit:
             return Outcome(kind=Kind.REFUSED, error=misfit)
-        return await self._request(message.body, {**headers, REQUEST_ID: message.id})
+        return await self._request(message.body, headers)
 
     async def _ask_parts(self, message: Message, headers: Mapping[str, str]) -> Outcome:
         from canario.stream.arrow import answer_stream, parts_of
@@ -116,15 +113,15 @@ class Router:
         parts = parts_of(message.body, self._limits)
         is_long = len(message.body) > _THREAD_BYTES
         answered: list[tuple[str | float, float, str, str]] = []
-        number, version = 0, ""
+        version = ""
         while (part := await asyncio.to_thread(next, parts, None) if is_long else next(parts, None)) is not None:
             first, body = part
-            outcome = await self._request(body, {**headers, REQUEST_ID: part_id(message.id, number)})
+            outcome = await self._request(body, headers)
             if outcome.kind is not Kind.ANSWERED:
                 return _moved(outcome, first)
             answer = _ANSWER.decode(outcome.body)
             answered += [(each.label, each.score, each.prediction_id, answer.version) for each in answer.predictions]
-            number, version = number + 1, outcome.version
+            version = outcome.version
         encoded = await asyncio.to_thread(answer_stream, answered) if is_long else answer_stream(answered)
         return Outcome(kind=Kind.ANSWERED, body=encoded, version=version)
 
@@ -157,16 +154,6 @@ async def router(url: str, limits: Limits | None = None) -> AsyncIterator[Router
         await poster.close()
 
 
-def part_id(message: str, number: int) -> str:
-    """The request's id of a message's part: the message's own for the first, and never longer than an id may be."""
-    if not number:
-        return message
-    suffix = f".part-{number}"
-    if len(message) + len(suffix) <= LONGEST_ID_CHARACTERS:
-        return message + suffix
-    return hashlib.sha256(message.encode()).hexdigest()[:40] + suffix
-
-
 def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of a message that the router gets. Raises InputError for one that no request can carry."""
     passed = {}
@@ -187,7 +174,7 @@ def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
 def _check(message: Message, limits: Limits) -> None:
     if not _ID.fullmatch(message.id):
         raise InputError(
-            f"the message's id {message.id[:80]!r} cannot be part of a prediction's id",
+            f"the message's id {message.id[:80]!r} is none",
             at="message_id",
             hint="use 1 to 64 letters, digits, dots, hyphens and underscores",
         )

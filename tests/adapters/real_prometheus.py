@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -13,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
-import pytest
+
+from tests.parts import missing
 
 LOOPBACK = "127.0.0.1"
 CONFIGURATION = """
@@ -28,10 +28,7 @@ def program() -> str:
     """Prometheus. Skips without it, and fails with CI=true."""
     found = shutil.which("prometheus")
     if found is None:
-        reason = "prometheus is missing: tests/install-system-parts has it, Debian's package prometheus"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("prometheus is missing: tests/install-system-parts has it, Debian's package prometheus")
     return found
 
 

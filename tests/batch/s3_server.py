@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 import s3fs  # type: ignore[import-untyped]  # it ships no types
 
 from canario.errors import Unavailable
 from tests.cluster import programs
 from tests.cluster.running import Progress
 from tests.cluster.settings import Settings
+from tests.parts import missing
 
 START_SECONDS = 20.0
 BUCKET = "bank"
@@ -29,10 +29,7 @@ def require_versitygw() -> Path:
     settings = Settings.from_environment()
     module = next(module for module in programs.ALL if module.name == "versitygw")
     if not module.is_built(settings.programs) and shutil.which("go") is None:
-        reason = "versitygw, the tests' object store, is built with Go, which is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("versitygw, the tests' object store, is built with Go, which is not installed")
     programs.build(settings, Progress(), [module.name])
     return settings.programs / "versitygw"
 

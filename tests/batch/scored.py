@@ -47,19 +47,19 @@ def write(rows: pd.DataFrame, path: Path, rows_a_group: int = 500) -> Path:
 
 def read(folder: Path, pattern: str = "part-*") -> pd.DataFrame:
     """All parts of an output, or its rejects, one after the other."""
-    frames = [_read(path) for path in sorted(folder.glob(pattern))]
+    frames = [pd.DataFrame(read_table(path).to_pydict()) for path in sorted(folder.glob(pattern))]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pa.Table:
+    """One file, as a reader of such files sees it."""
     match path.suffix:
         case ".csv":
-            table = csv.read_csv(path)
+            return csv.read_csv(path)
         case ".parquet":
-            table = pq.read_table(path)
+            return pq.read_table(path)
         case _:
-            table = pa.feather.read_table(str(path))
-    return pd.DataFrame(table.to_pydict())
+            return pa.feather.read_table(str(path))
 
 
 def bytes_of(folder: Path) -> dict[str, str]:

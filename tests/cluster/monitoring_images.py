@@ -6,14 +6,9 @@ first one builds, the others wait for it.
 
 from __future__ import annotations
 
-import hashlib
 import sys
-import tempfile
-from pathlib import Path
 
-from tests.cluster import base_image
-from tests.cluster.base_image import buildah, label_of
-from tests.cluster.model_images import KEY_LABEL, alone
+from tests.cluster.package_images import package_image
 
 MONITORING_IMAGE = "localhost/monitoring:e2e"
 PACKAGES = ("prometheus", "prometheus-alertmanager", "postgresql-15")
@@ -40,17 +35,7 @@ def monitoring_image() -> str:
 
     It has `prometheus`, `promtool`, `prometheus-alertmanager`, `amtool`, `initdb`, `postgres` and `psql` on its PATH.
     """
-    with alone():
-        sources = (Path(__file__), Path(base_image.__file__))
-        key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
-        if label_of(MONITORING_IMAGE, KEY_LABEL) != key:
-            text = _CONTAINERFILE.format(
-                base=base_image.base_image(), packages=" ".join(PACKAGES), user=USER_ID, label=KEY_LABEL, key=key
-            )
-            with tempfile.TemporaryDirectory(prefix="canario-monitoring-") as folder:
-                (Path(folder) / "Containerfile").write_text(text)
-                buildah("build", "--quiet", "--tag", MONITORING_IMAGE, folder)
-        return MONITORING_IMAGE
+    return package_image(MONITORING_IMAGE, _CONTAINERFILE, PACKAGES, USER_ID)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,9 @@ first one builds, the others wait for it.
 
 from __future__ import annotations
 
-import hashlib
 import sys
-import tempfile
-from pathlib import Path
 
-from tests.cluster import base_image
-from tests.cluster.base_image import buildah, label_of
-from tests.cluster.model_images import KEY_LABEL, alone
+from tests.cluster.package_images import package_image
 
 RABBITMQ_IMAGE = "localhost/rabbitmq:e2e"
 PACKAGES = ("rabbitmq-server",)
@@ -39,17 +34,7 @@ def rabbitmq_image() -> str:
 
     It has `rabbitmq-server`, `rabbitmqctl` and `rabbitmq-diagnostics` on its PATH.
     """
-    with alone():
-        sources = (Path(__file__), Path(base_image.__file__))
-        key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
-        if label_of(RABBITMQ_IMAGE, KEY_LABEL) != key:
-            text = _CONTAINERFILE.format(
-                base=base_image.base_image(), packages=" ".join(PACKAGES), user=USER_ID, label=KEY_LABEL, key=key
-            )
-            with tempfile.TemporaryDirectory(prefix="canario-rabbitmq-") as folder:
-                (Path(folder) / "Containerfile").write_text(text)
-                buildah("build", "--quiet", "--tag", RABBITMQ_IMAGE, folder)
-        return RABBITMQ_IMAGE
+    return package_image(RABBITMQ_IMAGE, _CONTAINERFILE, PACKAGES, USER_ID)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from canario.monitoring.table import read_table
 from canario.platforms.local.processes import free_port
 from demo.watchers import TABLE, has_monitoring
 from tests.demo.test_demo import ROOT, processes_of
+from tests.parts import missing
 
 LONGEST_STORY_SECONDS = 420
 
@@ -29,8 +30,7 @@ def command(folder: Path) -> list[str]:
 def programs() -> None:
     """Prometheus and Alertmanager; without them the test is skipped, and in CI it fails."""
     if not has_monitoring():
-        missing = "prometheus and prometheus-alertmanager are not installed"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
+        missing("prometheus and prometheus-alertmanager are not installed")
 
 
 @pytest.mark.real

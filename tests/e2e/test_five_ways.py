@@ -33,6 +33,7 @@ from canario.packaging.rooms import load_room
 from canario.packaging.training import TrainingRequest, train
 from canario.platforms.local.platform import LocalPlatform
 from canario.platforms.local.processes import free_port
+from tests.batch.scored import read_table
 from tests.cli.program import Canario, in_process
 from tests.stream.conftest import rabbitmq  # noqa: F401 - a fixture
 from tests.stream.living_worker import Queues, WorkerProcess, by_id
@@ -249,13 +250,7 @@ def write(table: pa.Table, path: Path) -> None:
 
 def read(path: Path) -> pa.Table:
     """One part, as a reader of such files sees it."""
-    match path.suffix:
-        case ".csv":
-            table = csv.read_csv(path)
-        case ".parquet":
-            table = pq.read_table(path)
-        case _:
-            table = pa.feather.read_table(str(path))
+    table = read_table(path)
     return table.select(["row", "label", "score"]).cast(
         pa.schema([("row", pa.int64()), ("label", table.schema.field("label").type), ("score", pa.float64())])
     )

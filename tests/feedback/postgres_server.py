@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
+
+from tests.parts import missing
 
 START_SECONDS = 30.0
 
@@ -32,10 +33,7 @@ def require_postgres() -> Path:
     """PostgreSQL's programs; skips where there are none, and fails there with CI=true."""
     found = binaries()
     if found is None:
-        reason = "PostgreSQL is not installed: `tests/install-system-parts` has it on Debian"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("PostgreSQL is not installed: `tests/install-system-parts` has it on Debian")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -21,6 +20,7 @@ from canario.errors import Conflict, NotFound
 from canario.monitoring.table import read_table
 from canario.platforms.local.monitoring import MonitoringPlan, monitoring
 from canario.platforms.local.processes import find_processes, free_port
+from tests.parts import missing
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("programs")]
 
@@ -37,8 +37,8 @@ def missing_programs() -> list[str]:
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both programs, and a home of its own; without them the test is skipped, and in CI it fails."""
     monkeypatch.setenv("CANARIO_HOME", str(tmp_path))
-    if missing := missing_programs():
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"missing: {', '.join(missing)}")
+    if absent := missing_programs():
+        missing(f"missing: {', '.join(absent)}")
 
 
 def plan() -> MonitoringPlan:

@@ -26,6 +26,7 @@ from canario.serving.smoke import ask
 from tests.cluster.base_image import base_image, buildah, environment
 from tests.cluster.model_images import canario_image
 from tests.packaging import containers
+from tests.parts import missing
 
 if TYPE_CHECKING:
     from tests.packaging.conftest import Small, Trained
@@ -55,14 +56,11 @@ class Images:
 @pytest.fixture(scope="session")
 def base() -> str:
     """The base image; where it cannot be made, the tests are skipped, or fail with CI=true."""
-    missing = [part for part in PARTS if shutil.which(part, path=f"{os.environ['PATH']}:/usr/sbin") is None]
-    reason = f"images are built with {', '.join(missing)}: apt-get install {' '.join(missing)}" if missing else ""
+    absent = [part for part in PARTS if shutil.which(part, path=f"{os.environ['PATH']}:/usr/sbin") is None]
     if os.geteuid() != 0:
-        reason = "images are built and run as root"
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
+        missing("images are built and run as root")
+    if absent:
+        missing(f"images are built with {', '.join(absent)}: apt-get install {' '.join(absent)}")
     return base_image()
 
 

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
+
+from tests.parts import missing
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -41,10 +42,7 @@ def require_rabbitmq() -> Path:
     """RabbitMQ's programs; skips where there are none, and fails there with CI=true."""
     found = binaries()
     if found is None:
-        reason = "RabbitMQ is not installed: `tests/install-system-parts` has it on Debian"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("RabbitMQ is not installed: `tests/install-system-parts` has it on Debian")
     return found
 
 

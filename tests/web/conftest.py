@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ sys.path.insert(0, str(ROOT))  # for the helpers of tests/serving, when pytest w
 
 from canario.packaging.rooms import load_room  # noqa: E402 - after the path above
 from canario.packaging.training import TrainingRequest, train  # noqa: E402 - the same
+from tests.parts import missing  # noqa: E402 - the same
 from tests.serving.server_processes import Server, running  # noqa: E402 - the same
 from tests.serving.small_versions import make_iris, make_moody  # noqa: E402 - the same
 from tests.web.hostile_version import make_hostile  # noqa: E402 - the same
@@ -41,10 +41,7 @@ def browser() -> Iterator[Browser]:
     """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        reason = "the form is tested in Chromium, which is not installed: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("the form is tested in Chromium, which is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser

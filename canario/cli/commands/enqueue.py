@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from canario.cli.addressing import broker_option
 from canario.cli.documented import Documented
 from canario.cli.naming import room_argument
 from canario.cli.printing import Output, output_option, print_document, say
@@ -81,13 +82,7 @@ class _Flags:
     metavar="NAME=VALUE",
     help="A header, such as x-user-id=7; x-... reach the router.",
 )
-@click.option(
-    "--broker",
-    metavar="URL",
-    envvar="CANARIO_BROKER_URL",
-    show_envvar=True,
-    help="Where messages are: amqp://..., amqps://... or sqlite:PATH; a file of this machine otherwise.",
-)
+@broker_option
 @output_option
 def command(**given: Any) -> None:
     """Send the rows of FILE to the queue of MODEL, each row a message.

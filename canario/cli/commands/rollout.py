@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,18 +52,7 @@ EXAMPLES = [
 @click.option("--dry-run", is_flag=True, help="Print the plan and prove it; start nothing.")
 @output_option
 @address_options
-def command(  # noqa: PLR0913 - one a flag
-    *,
-    version: str,
-    flags: PlanFlags,
-    preflight: PreflightFlags,
-    image: str,
-    archive: str,
-    wait: bool,
-    dry_run: bool,
-    output: Output,
-    address: Address,
-) -> None:
+def command(**given: Any) -> None:
     """Put a version on trial, judged step by step.
 
     It is promoted, or thrown back, on evidence; without traffic it holds.
@@ -81,35 +71,53 @@ def command(  # noqa: PLR0913 - one a flag
     from canario.cli.following import conclude, follow
     from canario.cli.progress import working
 
-    preflight.limits()  # what cannot be meant is refused before anything is done
-    for option, given in (("--image", image), ("--archive", archive)):
-        if given and address.on is PlatformKind.LOCAL:
-            raise UsageError(f"{option} is for clusters", at=option, hint="add --on kubernetes, or leave it out")
-    trial = (
-        _LocalTrial(version, flags)
-        if address.on is PlatformKind.LOCAL
-        else _ClusterTrial(address, version, image, archive, flags)
-    )
-    flown = _flown(trial, preflight, output)
-    if dry_run:
+    asked = _Asked(**given)
+    trial = asked.trial()
+    flown = _flown(trial, asked.preflight, asked.output)
+    if asked.dry_run:
         if flown:
-            print_document(output, flown, lambda: drawn(flown))
+            print_document(asked.output, flown, lambda: drawn(flown))
         else:
-            print_document(output, trial.plan, lambda: to_yaml(trial.plan).rstrip())
+            print_document(asked.output, trial.plan, lambda: to_yaml(trial.plan).rstrip())
         say("this plan can be honoured; nothing was started")
         return
     with working(f"starting the rollout of {trial.name}") as tell:
         platform, rollout = trial.start(tell)
     if flown:
         began(flown, rollout)
-    if wait:
-        conclude(platform, follow(platform, rollout, output))
+    if asked.wait:
+        conclude(platform, follow(platform, rollout, asked.output))
         return
     status = platform.status()
-    print_document(output, status, lambda: f"{rollout} is under way: {trial.name} by {trial.plan.strategy}")
+    print_document(asked.output, status, lambda: f"{rollout} is under way: {trial.name} by {trial.plan.strategy}")
     watch, show = (platform.address.command(f"{verb} {platform.model}") for verb in ("watch", "status"))
     say(f"next: `{watch}` follows it, `{show}` shows it")
     tell_of_the_spec(status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the command line says."""
+
+    version: str
+    flags: PlanFlags
+    preflight: PreflightFlags
+    image: str
+    archive: str
+    wait: bool
+    dry_run: bool
+    output: Output
+    address: Address
+
+    def trial(self) -> _LocalTrial | _ClusterTrial:
+        """What is tried, and where. Raises UsageError for what cannot be meant, before anything is done."""
+        self.preflight.limits()
+        if self.address.on is PlatformKind.KUBERNETES:
+            return _ClusterTrial(self.address, self.version, self.image, self.archive, self.flags)
+        for option, given in (("--image", self.image), ("--archive", self.archive)):
+            if given:
+                raise UsageError(f"{option} is for clusters", at=option, hint="add --on kubernetes, or leave it out")
+        return _LocalTrial(self.version, self.flags)
 
 
 def _flown(trial: _LocalTrial | _ClusterTrial, flags: PreflightFlags, output: Output) -> Preflight | None:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,6 +35,43 @@ TERMINATED = 143
 """The exit code of a run that was told to end, as shells have it: 128 + SIGTERM."""
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """What Kubernetes tells each pod of an Indexed Job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flags:
+    """What the command line says."""
+
+    version: str
+    source: str
+    destination: str
+    kind: str | None
+    input_format: str | None
+    keep: tuple[str, ...]
+    rows_a_part: int
+    most_rejects_percent: float
+    index: int | None
+    indexes: int | None
+    version_folder: Path | None
+    archive: str
+    restart: bool
+    output: Output
+
+    def settings(self) -> ScoreSettings:
+        """How it is scored. Raises UsageError for what cannot be meant."""
+        from canario.batch.settings import FileFormat, ScoreSettings
+
+        settings = ScoreSettings(
+            kind=FileFormat(self.kind) if self.kind else None,
+            input_kind=FileFormat(self.input_format) if self.input_format else None,
+            rows_a_part=self.rows_a_part,
+            most_rejects_percent=self.most_rejects_percent,
+            partition=_index_of_pod() if self.index is None and self.indexes is not None else self.index,
+            partitions=self.indexes,
+            keep=self.keep or None,
+            restart=self.restart,
+        )
+        settings.check()
+        return settings
 
 
 @click.command(
@@ -71,23 +109,7 @@ INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 @click.option("--archive", default="", help="Take the version from this archive, a file or an http(s) address.")
 @click.option("--restart", is_flag=True, help="Throw away what an earlier run left in OUTPUT.")
 @output_option
-def command(  # noqa: PLR0913 - one a flag
-    *,
-    version: str,
-    source: str,
-    destination: str,
-    kind: str | None,
-    input_format: str | None,
-    keep: tuple[str, ...],
-    rows_a_part: int,
-    most_rejects_percent: float,
-    index: int | None,
-    indexes: int | None,
-    version_folder: Path | None,
-    archive: str,
-    restart: bool,
-    output: Output,
-) -> int:
+def command(**given: Any) -> int:
     """Answer every row of files into files.
 
     INPUT is a CSV, Parquet or Arrow file, a folder of such files, or a pattern; here, or in an object store (s3://...).
@@ -95,41 +117,29 @@ def command(  # noqa: PLR0913 - one a flag
     OUTPUT/_rejects, with the reason. Exit code 1: the same command may mend it later; 2: only another input, output or
     version does; 3: too many rejects.
     """
-    from canario.batch.settings import FileFormat, ScoreSettings
-
-    settings = ScoreSettings(
-        kind=FileFormat(kind) if kind else None,
-        input_kind=FileFormat(input_format) if input_format else None,
-        rows_a_part=rows_a_part,
-        most_rejects_percent=most_rejects_percent,
-        partition=_index_of_pod() if index is None and indexes is not None else index,
-        partitions=indexes,
-        keep=keep or None,
-        restart=restart,
-    )
-    settings.check()
+    flags = _Flags(**given)
+    settings = flags.settings()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # in a container nobody else would end it
     try:
-        manifest = _score(version, version_folder, archive, source, destination, settings)
+        manifest = _score(flags, settings)
     except (InputError, NotFound, Conflict, IntegrityError, KernelError) as error:
         print_problem(error)
         return FINAL
     if not manifest.rows:
         say("there was no row in the input")
-    print_document(output, manifest, lambda: _table(manifest, destination))
+    print_document(flags.output, manifest, lambda: _table(manifest, flags.destination))
     return 0
 
 
-def _score(
-    version: str, folder: Path | None, archive: str, source: str, destination: str, settings: ScoreSettings
-) -> Manifest:
+def _score(flags: _Flags, settings: ScoreSettings) -> Manifest:
     from canario.batch.loading import load_version
     from canario.batch.running import score
 
     # What a folder or an archive holds may have been trained under another name than the one it is deployed by.
-    loaded = load_version("" if folder or archive else version, folder=folder, archive=archive)
-    with _showing(f"scoring {source} with {loaded.name}") as tell:
-        return score(loaded, source, destination, settings, tell)
+    named = "" if flags.version_folder or flags.archive else flags.version
+    loaded = load_version(named, folder=flags.version_folder, archive=flags.archive)
+    with _showing(f"scoring {flags.source} with {loaded.name}") as tell:
+        return score(loaded, flags.source, flags.destination, settings, tell)
 
 
 def _index_of_pod() -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from canario.cli.addressing import broker_option
 from canario.cli.documented import Documented
 from canario.cli.naming import room_argument
 from canario.cli.printing import Output, output_option
@@ -24,13 +25,7 @@ from canario.cli.printing import Output, output_option
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("--number", type=click.IntRange(1), default=10, show_default=True, help="How many, the oldest first.")
 @click.option("--take", is_flag=True, help="Take them out of the queue; otherwise they stay.")
-@click.option(
-    "--broker",
-    metavar="URL",
-    envvar="CANARIO_BROKER_URL",
-    show_envvar=True,
-    help="Where messages are: amqp://..., amqps://... or sqlite:PATH; a file of this machine otherwise.",
-)
+@broker_option
 @output_option
 def command(
     *, model: str, dead: bool, follow: bool, number: int, take: bool, broker: str | None, output: Output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from canario.cli.addressing import broker_option
 from canario.cli.documented import Documented
 from canario.cli.naming import running_argument
 from canario.cli.printing import say
@@ -21,13 +22,7 @@ AT_ONCE = click.IntRange(1, 1000)
     ],
 )
 @running_argument
-@click.option(
-    "--broker",
-    metavar="URL",
-    envvar="CANARIO_BROKER_URL",
-    show_envvar=True,
-    help="Where messages are: amqp://..., amqps://... or sqlite:PATH; a file of this machine otherwise.",
-)
+@broker_option
 @click.option(
     "--router",
     default="",

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import model_images
+from tests.cluster import keda, model_images
 from tests.cluster.cluster import Cluster, up
+from tests.cluster.running import Progress
 from tests.cluster.settings import Settings
 from tests.e2e.kubernetes.controller import Controller
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.model import Model
 from tests.e2e.kubernetes.plans import canary
 from tests.e2e.kubernetes.steady import Ledger
+from tests.parts import missing
 
 SLOW_SECONDS = 240
 LAST = "test_whole_suite.py"
@@ -60,6 +62,15 @@ def images(cluster: Cluster) -> dict[str, str]:
     names = model_images.e2e_images()
     cluster.load(*names.values())
     return names
+
+
+@pytest.fixture(scope="session")
+def with_keda(cluster: Cluster, kube: Kube) -> None:
+    """KEDA beside the cluster; on somebody else's it must be there."""
+    if cluster.audit_log is not None:
+        keda.start(Settings.from_environment(), Progress())
+    elif not kube.kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found", "--output=name"):
+        missing("the cluster of KUBECONFIG has no KEDA")
 
 
 @pytest.fixture(scope="session")

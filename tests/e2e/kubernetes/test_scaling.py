@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections import Counter
@@ -16,10 +15,8 @@ import pytest
 from canario.adapters.kubernetes_api import DEPLOYMENTS, SCALED_OBJECTS, Object
 from canario.model.rollout import Phase
 from canario.platforms.kubernetes.naming import version_object
-from tests.cluster import keda, monitoring_images
+from tests.cluster import monitoring_images
 from tests.cluster.cluster import Cluster
-from tests.cluster.running import Progress
-from tests.cluster.settings import Settings
 from tests.e2e.kubernetes.controller import Controller
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.model import Model
@@ -92,17 +89,6 @@ class Scaled:
 
     def _deployment(self, version: str) -> Object | None:
         return self.model.kube.get(DEPLOYMENTS, version_object(self.model.name, version), self.model.namespace)
-
-
-@pytest.fixture(scope="module")
-def with_keda(cluster: Cluster, kube: Kube) -> None:
-    """KEDA beside the cluster; on somebody else's it must be there."""
-    if cluster.audit_log is not None:
-        keda.start(Settings.from_environment(), Progress())
-    elif not kube.kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found", "--output=name"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI must have KEDA")
-        pytest.skip("the cluster of KUBECONFIG has no KEDA")
 
 
 @pytest.fixture(scope="module")

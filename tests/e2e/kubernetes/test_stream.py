@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,12 +19,9 @@ from canario.model.rollout import Phase
 from canario.model.stream import DEAD, Message, Priority
 from canario.platforms.kubernetes.naming import WORKER, worker_object
 from demo.rows import sample_rows
-from tests.cluster import keda
 from tests.cluster.cluster import Cluster
 from tests.cluster.monitoring_images import monitoring_image
 from tests.cluster.rabbitmq_image import rabbitmq_image
-from tests.cluster.running import Progress
-from tests.cluster.settings import Settings
 from tests.e2e.kubernetes.controller import Controller
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.messages import Messages, Seen, put, take_dead, waiting
@@ -97,17 +93,6 @@ class Stream:
     def dead(self) -> int:
         """How many messages could not be answered."""
         return asyncio.run(waiting(self.broker.url, NAME, DEAD))
-
-
-@pytest.fixture(scope="module")
-def with_keda(cluster: Cluster, kube: Kube) -> None:
-    """KEDA beside the cluster; on somebody else's it must be there."""
-    if cluster.audit_log is not None:
-        keda.start(Settings.from_environment(), Progress())
-    elif not kube.kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found", "--output=name"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI must have KEDA")
-        pytest.skip("the cluster of KUBECONFIG has no KEDA")
 
 
 @pytest.fixture(scope="module")
