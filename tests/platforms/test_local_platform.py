@@ -18,6 +18,7 @@ from canario.model.evidence import CommandKind
 from canario.platforms.local.envoy import answers_clients
 from canario.platforms.local.platform import LocalPlatform
 from canario.platforms.local.processes import find_processes, free_port, is_free
+from canario.platforms.local.records import PlatformFiles
 from demo.traffic import Traffic
 
 from .conftest import MODEL, plan, traffic_to, version, wait_for
@@ -124,6 +125,29 @@ def test_a_killed_router_is_started_again(platform: LocalPlatform, up: Status) -
     wait_for(lambda: platform.status().router_pid not in (None, up.router_pid), "another Envoy", 20)
     wait_for(lambda: answers_clients(port_of(up)), "its answers", 20)
     assert platform.status().asked == up.asked
+
+
+def test_a_router_whose_own_port_was_taken_gets_another(platform: LocalPlatform, up: Status, tmp_path: Path) -> None:
+    """When a stranger takes the port at which the router's operator asks, the next Envoy gets another and answers clients."""
+    assert up.supervisor_pid
+    assert up.router_pid
+    files = PlatformFiles.of(MODEL)
+    before = files.deployment()
+    assert before is not None
+    os.kill(up.supervisor_pid, signal.SIGSTOP)
+    os.kill(up.router_pid, signal.SIGKILL)
+    wait_for(lambda: is_free(before.admin_port), "its port", 10)
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        stranger.bind(("127.0.0.1", before.admin_port))
+        stranger.listen()
+        os.kill(up.supervisor_pid, signal.SIGCONT)
+        wait_for(lambda: platform.status().router_pid not in (None, up.router_pid), "another Envoy", 20)
+        wait_for(lambda: answers_clients(port_of(up)), "its answers", 20)
+        wait_for(lambda: platform.status().actual == up.asked, "its split", 20)
+    after = files.deployment()
+    assert after is not None
+    assert after.admin_port != before.admin_port
 
 
 def test_servers_and_router_outlive_their_supervisor(platform: LocalPlatform, up: Status, traffic: Traffic) -> None:

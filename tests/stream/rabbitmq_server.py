@@ -21,6 +21,8 @@ from tests.parts import missing
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
+SETTLE_SECONDS = 2.0
+"""RabbitMQ 3.10 says that a queue is made before its name is on disk; killed up to 0.6 s later it forgot the queue with all it confirmed."""
 
 GREETING = b"AMQP\x00\x00\x09\x01"
 """What a client of AMQP 0-9-1 says first."""
@@ -113,8 +115,12 @@ class RabbitMqServer:
         self._end(signal.SIGTERM)
         self.start()
 
+    def settle(self) -> None:
+        """Wait until queues that were just made are safe from a kill."""
+        time.sleep(SETTLE_SECONDS)
+
     def kill(self) -> None:
-        """Kill -9; `start` starts it again with what it had on disk."""
+        """Kill -9, after `settle` where queues are new; `start` starts it again with what it had on disk."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:

@@ -68,15 +68,18 @@ async def test_nothing_confirmed_is_lost_with_the_broker(rabbitmq: RabbitMqServe
             rabbitmq.start()
 
     async with connected(rabbitmq.url) as at:
+        await asyncio.to_thread(rabbitmq.settle)
         confirmed: list[str] = []
         until = asyncio.Event()
         sending = asyncio.create_task(send_through(RabbitMq(rabbitmq.url), at.queue, confirmed, until))
-        while len(confirmed) < 5 * AT_ONCE:
-            await asyncio.sleep(0.01)
+
+        async def have(number: int) -> None:
+            while len(confirmed) < number and not sending.done():
+                await asyncio.sleep(0.01)
+
+        await have(5 * AT_ONCE)
         await asyncio.to_thread(act)
-        before = len(confirmed)
-        while len(confirmed) < before + 2 * AT_ONCE:
-            await asyncio.sleep(0.01)
+        await have(len(confirmed) + 2 * AT_ONCE)
         until.set()
         assert await sending > 0
         got = await all_of(at)

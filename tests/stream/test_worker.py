@@ -341,6 +341,7 @@ def test_a_broker_that_is_away_is_waited_for(
     """While the broker is killed the worker says so and is hardly busy; with the broker back it goes on, and loses and doubles nothing."""
     some = messages(400)
     worker = start_worker("--concurrency", "4")
+    rabbitmq.settle()
     queues.send(some)
     wait_until(lambda: queues.waiting()["answers"] > 10, "some answers")
     rabbitmq.kill()

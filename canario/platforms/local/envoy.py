@@ -13,7 +13,7 @@ from canario.model.evidence import Counts
 from canario.model.split import Backend, Endpoint, RouterPlan, Split
 from canario.platforms.local.ending import stop
 from canario.platforms.local.keeper import KeptProcess
-from canario.platforms.local.processes import LOOPBACK, LocalProcess, Mark, Role, launch
+from canario.platforms.local.processes import LOOPBACK, LocalProcess, Mark, Role, is_free, launch
 from canario.platforms.local.records import PlatformFiles
 from canario.router.folder import Router
 
@@ -43,6 +43,17 @@ class LocalRouter:
             self._kept.adopt(routers[0], now)
         stop(routers[1:])
 
+    @property
+    def has_lost_its_admin_port(self) -> bool:
+        """Whether somebody else took the port before Envoy could: it would die there at every start."""
+        return self._kept.process is None and not is_free(self._deployment.admin_port)
+
+    def move(self, deployment: Deployment) -> None:
+        """Have the next Envoy answer at the deployment's admin port."""
+        self._deployment = deployment
+        self._router = Router(self._files.router, deployment.admin_port)
+        self._written = None
+
     def ask(self, split: Split) -> None:
         """Have Envoy run this split with the servers that are ready now. Raises RouterError if Envoy refuses it."""
         plan = RouterPlan(
@@ -58,7 +69,7 @@ class LocalRouter:
 
     def actual(self) -> Split | None:
         """The split that Envoy really runs; None if it cannot be read."""
-        split = self._router.split()
+        split = self._router.split() if self._kept.process else None
         if split is not None:
             self._kept.has_worked()
         return split
@@ -69,7 +80,8 @@ class LocalRouter:
 
     def counts(self) -> Mapping[str, Counts] | None:
         """By version: cumulative counts of first attempts, None if they cannot be read now."""
-        return self._router.counts()
+        # Without an Envoy of ours whoever answers at its port is a stranger.
+        return self._router.counts() if self._kept.process else None
 
     def active_requests(self, endpoint: Endpoint) -> int:
         """What a server has under way; a router that cannot be read sends nothing."""

@@ -32,7 +32,7 @@ from canario.platforms.local.envoy import drain
 from canario.platforms.local.lock import held_lock
 from canario.platforms.local.logs import bound_logs
 from canario.platforms.local.mishaps import Mishaps
-from canario.platforms.local.processes import LOOPBACK, Role, find_processes, free_port, is_free
+from canario.platforms.local.processes import LOOPBACK, find_processes, free_port, is_free
 from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.targets import Targets
 from canario.platforms.local.world import World
@@ -60,7 +60,7 @@ def supervise(model: str) -> None:
         deployment = files.deployment()
         if deployment is None:
             raise NotFound(f"{model} was never up here", at=str(files.state), hint=f"`canario up {model}` brings it up")
-        supervisor = Supervisor(files, _with_a_free_admin_port(files, deployment))
+        supervisor = Supervisor(files, deployment)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, supervisor.end)
         supervisor.run()
@@ -100,6 +100,7 @@ class Supervisor:
         self._world.adopt(find_processes(self._files.folder))
         while self._deployment.is_up and not self._ending.is_set():
             began = time.monotonic()
+            self._mishaps.attempt("admin port", self._keep_admin_port, None)
             self._mishaps.attempt("deciding", self._decide, None)
             if self._deployment.is_up:
                 self._world.follow(self._deployment)
@@ -124,6 +125,18 @@ class Supervisor:
 
     def _tell_targets(self) -> None:
         self._targets.tell(self._world.server_status(), self._operator_port, self._deployment.admin_port)
+
+    def _keep_admin_port(self) -> None:
+        if not self._world.needs_another_admin_port:
+            return
+        taken = self._deployment.admin_port
+        moved = replace(self._deployment, admin_port=free_port((self._deployment.port,)))
+        self._files.keep(moved)
+        self._deployment = moved
+        self._world.move_router(moved)
+        _log.warning(
+            "port %d was taken before the router could have it; its operator asks at %d now", taken, moved.admin_port
+        )
 
     def _decide(self) -> None:
         now_seconds = time.time()
@@ -178,14 +191,3 @@ class Supervisor:
             self._next_housekeeping = now + HOUSEKEEPING_SECONDS
             for folder in (self._files.logs, self._files.router):
                 bound_logs(folder)
-
-
-def _with_a_free_admin_port(files: PlatformFiles, deployment: Deployment) -> Deployment:
-    """The deployment; if no Envoy of ours holds the admin port and somebody else took it, with another."""
-    if is_free(deployment.admin_port) or any(
-        process.mark.role is Role.ROUTER for process in find_processes(files.folder)
-    ):
-        return deployment
-    moved = replace(deployment, admin_port=free_port((deployment.port,)))
-    files.keep(moved)
-    return moved

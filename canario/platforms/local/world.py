@@ -47,6 +47,14 @@ class World:
         self._servers.adopt(found, self._deployment.wanted)
         self._router.adopt(found, time.monotonic())
 
+    @property
+    def needs_another_admin_port(self) -> bool:
+        return self._router.has_lost_its_admin_port
+
+    def move_router(self, deployment: Deployment) -> None:
+        """Have the router started at another admin port."""
+        self._router.move(deployment)
+
     def look(self, deployment: Deployment, commands: tuple[Command, ...]) -> Evidence:
         """One look at everything. What cannot be read now is unknown; the rest is still seen."""
         now = time.monotonic()
