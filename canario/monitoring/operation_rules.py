@@ -1,4 +1,4 @@
-"""What needs a person though no answer is wrong yet: rollouts that wait, silence, blindness, and what has come to its end."""
+"""What needs a person though no answer is wrong yet: rollouts that wait, silence, blindness, failed runs, and what has come to its end."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def operation_rules(table: Table) -> Group:
             ),
             _no_metrics(),
             _retraining_failed(),
+            _batch_failed(),
             _autoscaler_at_limit(table),
         ],
     )
@@ -88,6 +89,21 @@ def _retraining_failed() -> AlertRule:
         concern="retraining",
         summary="{{ $labels.model }}: its retraining has failed",
         description="It failed at {{ $value | humanizeTimestamp }}, and none has come to an end since.",
+    )
+
+
+def _batch_failed() -> AlertRule:
+    def last(outcome: str) -> str:
+        return one(f'canario_batch_run_timestamp_seconds{{outcome="{outcome}"}}', whose)
+
+    whose = (*MODEL, "schedule")
+    failed, on_schedule = last("failed"), f"on {labels(whose)}"
+    return AlertRule(
+        alert=Alert.BATCH_FAILED,
+        query=f"{failed} > {on_schedule} ({last('complete')} or {on_schedule} 0 * {failed})",
+        concern="batch",
+        summary="{{ $labels.model }}: the rows of {{ $labels.schedule }} have not all been scored",
+        description="Its run failed at {{ $value | humanizeTimestamp }}, and none has been complete since.",
     )
 
 

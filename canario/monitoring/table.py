@@ -52,6 +52,7 @@ class Alert(StrEnum):
     NO_TRAFFIC = "CanarioNoTraffic"
     NO_METRICS = "CanarioNoMetrics"
     RETRAINING_FAILED = "CanarioRetrainingFailed"
+    BATCH_FAILED = "CanarioBatchFailed"
     AUTOSCALER_AT_LIMIT = "CanarioAutoscalerAtLimit"
     URGENT_MESSAGES_LATE = "CanarioUrgentMessagesLate"
     MESSAGES_STUCK = "CanarioMessagesStuck"

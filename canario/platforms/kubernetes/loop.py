@@ -23,9 +23,11 @@ from canario.model.deployment import Deployment
 from canario.model.evidence import Evidence
 from canario.model.journal import JournalEntry
 from canario.model.resource import ModelDeploymentSpec
+from canario.model.resource_status import BatchStatus
 from canario.model.verdict import Verdict
 from canario.platforms.kubernetes import metrics
 from canario.platforms.kubernetes.asking import RetrainingAsked
+from canario.platforms.kubernetes.batch_metrics import batch_family
 from canario.platforms.kubernetes.batch_status import batch_status
 from canario.platforms.kubernetes.cache import Cache, Seen
 from canario.platforms.kubernetes.events import Teller
@@ -97,6 +99,7 @@ class ModelLoop:
         self._last_status: Object = {}
         self._last_wish = ""
         self._standing: Standing | None = None
+        self._batch: tuple[BatchStatus, ...] = ()
 
     def run(self, ending: threading.Event) -> None:
         """Turn after turn, until the resource is gone or the process ends."""
@@ -136,6 +139,7 @@ class ModelLoop:
         yield from label_families(self._world.labels.figures)
         if self._standing is not None:
             yield family_of(self._world.labels.retrainings)
+            yield batch_family(self._batch)
 
     def _turn(self) -> bool:
         """One turn; whether the next one should come soon."""
@@ -143,7 +147,7 @@ class ModelLoop:
         seen = self._cache.seen(self.model)
         resource = seen.resource
         if epoch is None or resource is None or "deletionTimestamp" in resource["metadata"]:
-            self._term, self._standing = -1, None
+            self._term, self._standing, self._batch = -1, None, ()
             self._world.labels.close()
             return False
         now_seconds = time.time()
@@ -176,6 +180,8 @@ class ModelLoop:
         if spec is not None:
             hindrance = self._world.follow(resource, spec, after.deployment, seen, look, epoch, self._leadership)
         self._standing = _standing(after.deployment, seen, look)
+        if spec is not None:
+            self._batch = batch_status(self.model, spec.batch, after.deployment.stable, seen.jobs, seen.pods)
         sight = Sight(
             generation=resource["metadata"]["generation"],
             wanted=wanted,
@@ -188,7 +194,7 @@ class ModelLoop:
             messages=look.messages,
             last_wish=self._last_wish,
             scaling=self._world.scaling_told,
-            batch=batch_status(self.model, spec.batch, after.deployment.stable, seen.jobs, seen.pods) if spec else (),
+            batch=self._batch if spec else (),
             batch_problem=self._world.batch_problem if spec else None,
         )
         self._show(resource, sight, now_seconds)

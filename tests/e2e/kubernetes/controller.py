@@ -84,6 +84,14 @@ class Controller:
                 self.kube.kubectl("delete", "pod", pod["metadata"]["name"], f"--namespace={self.namespace}", "--wait")
         self.leader()
 
+    def metrics(self) -> str:
+        """What Prometheus would read of whoever leads now."""
+        pod = self.leader()
+        ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
+        (port,) = [port["containerPort"] for port in ports if port["name"] == "metrics"]
+        place = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}:{port}/proxy/metrics"
+        return self.kube.kubectl("get", "--raw", place)
+
     def log(self) -> str:
         """What its pods have said lately."""
         return self.kube.kubectl(

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from tests.cluster import model_images
 from tests.cluster.cluster import Cluster
 from tests.e2e.kubernetes.archives import CLAIM, Archives
 from tests.e2e.kubernetes.batch_rows import manifest, score_here, version_of_pod, write_rows, written
+from tests.e2e.kubernetes.controller import Controller
 from tests.e2e.kubernetes.kube import Kube, until
 from tests.e2e.kubernetes.model import SMALL, Model
 from tests.e2e.kubernetes.plans import canary
 from tests.e2e.kubernetes.test_canary import canario
+from tests.serving.metric_text import of, series_of
 
 PARTITIONS, ROWS_A_FILE, ROWS_A_PART = 8, 60_000, 1_000
 BAD_EVERY = 500
@@ -186,7 +189,12 @@ def kill_some(batch: Batch, job: str, random_: random.Random) -> list[str]:
 
 
 def test_the_next_run_takes_what_is_stable_then_and_a_bad_partition_fails_alone(
-    at_rest: Model, batch: Batch, kube: Kube, models_namespace: str, tmp_path_factory: pytest.TempPathFactory
+    at_rest: Model,
+    batch: Batch,
+    controller: Controller,
+    kube: Kube,
+    models_namespace: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """After a promotion to an archive a run answers with it; a file that is cut off, and rows that do not fit, fail their index, at once, with the reason."""
     model, earlier = at_rest, at_rest.stable
@@ -223,6 +231,9 @@ def test_the_next_run_takes_what_is_stable_then_and_a_bad_partition_fails_alone(
         assert cut_off.startswith("index 2: part-2.parquet")
         assert misfits.startswith("index 3: 50 of 500 rows do not fit the card")
         assert "part-2.parquet" in model.condition("Batch")["message"]
+        words = {"model": model.name, "schedule": "mixed", "outcome": "failed"}
+        ended_at = datetime.fromisoformat(run["endedAt"]).timestamp()
+        assert of(series_of(controller.metrics()), "canario_batch_run_timestamp_seconds", **words) == ended_at
     finally:
         model.settle(earlier)
         archives.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from canario.model.resource import BatchSchedule
 from canario.model.resource_status import BatchStatus
+from canario.platforms.kubernetes.batch_metrics import batch_family
 from canario.platforms.kubernetes.batch_status import batch_condition, batch_status, count_of
 from canario.platforms.kubernetes.naming import labels
 
@@ -115,6 +117,23 @@ def test_the_newest_run_counts() -> None:
     status = told(jobs)
     assert [run.job for run in status.runs] == ["weekly-2", "weekly-1"]
     assert batch_condition([status])[0] == "True"
+
+
+def test_prometheus_is_told_when_a_run_last_went_well_and_when_one_failed() -> None:
+    """By schedule: the end of the newest run of each kind; a run that goes on has no end."""
+    later = "2026-11-30T03:00:00Z"
+    jobs = [
+        job("weekly-1", end="Complete", completionTime=T0),
+        job("weekly-2", created=T1, end="Complete", completionTime=T1),
+        job("weekly-3", created=later, end="Failed"),
+        job("weekly-4", created=later),
+    ]
+    jobs[2]["status"]["conditions"][0]["lastTransitionTime"] = later
+    (complete, failed_run) = batch_family([told(jobs)]).samples
+    assert complete.labels == {"schedule": "weekly", "outcome": "complete"}
+    assert complete.value == datetime.fromisoformat(T1).timestamp()
+    assert failed_run.labels == {"schedule": "weekly", "outcome": "failed"}
+    assert failed_run.value == datetime.fromisoformat(later).timestamp()
 
 
 @given(numbers=st.sets(st.integers(0, 999)))
