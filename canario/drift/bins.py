@@ -7,6 +7,7 @@ The bins of a column have names and an order: "0" to "k", the places among the r
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,14 +73,21 @@ def _places_of_words(spread: Spread) -> tuple[dict[str, int], int]:
 
 def count(kind: ColumnKind, spread: Spread, values: NDArray[Any]) -> NDArray[np.int64]:
     """The rows in each of `column_bins`."""
-    return np.bincount(places(kind, spread, values), minlength=len(column_bins(spread))).astype(np.int64)
+    bins = len(column_bins(spread))
+    if not spread.words:
+        return np.bincount(places(kind, spread, values), minlength=bins).astype(np.int64)
+    # A word is looked up once, not once a row.
+    words = Counter(values.tolist())
+    return np.bincount(
+        places(kind, spread, np.array(list(words), dtype=object)), weights=list(words.values()), minlength=bins
+    ).astype(np.int64)
 
 
 def measured(kind: ColumnKind, values: NDArray[Any]) -> NDArray[np.float64]:
     """What is binned of a column that is no category: the numbers, or the lengths of texts; NaN is null."""
     if kind is not ColumnKind.TEXT:
         return values.astype(np.float64)
-    lengths = np.fromiter((len(text) for text in values.tolist()), np.float64, len(values))
+    lengths = np.fromiter(map(len, values.tolist()), np.float64, len(values))
     return np.where(lengths == 0, np.nan, lengths)
 
 

@@ -253,7 +253,7 @@ class BatchSchedule:
     env_secret: str = field(default="", metadata={"maxLength": 253, "pattern": f"^({OBJECT_NAME_PATTERN[1:-1]})?$"})
     """The Secret whose keys become variables of the environment, such as the AWS_ACCESS_KEY_ID of an object store."""
     schedule: str = field(default="0 3 * * 1", metadata={"maxLength": 128, "pattern": SCHEDULE_PATTERN})
-    """When it runs, as cron has it; Mondays at three unless it is said. A run is left out while the one before still goes on."""
+    """When it runs, as cron has it; Mondays at three unless it is said. A run waits for the one before, and is left out when that goes on an hour later."""
     time_zone: str = field(
         default="Etc/UTC", metadata={"maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"}
     )

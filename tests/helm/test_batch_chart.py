@@ -62,7 +62,8 @@ def test_the_notes_name_the_cron_job_that_the_controller_makes(helm: Helm, relea
     """Running it now is one line to copy, also where a name had to be shortened."""
     said = notes(helm, "model", release, *on({**WEEKLY, "name": schedule}))
     name = batch_object(release, schedule)
-    assert f"  kubectl --namespace live create job --from=cronjob/{name} {name}-now\n" in said
+    assert f"  job={name}-$(date +%H%M%S) " in said
+    assert f"  kubectl --namespace live create job --from=cronjob/{name} $job\n" in said
 
 
 def test_the_example_is_a_schedule_of_eight_partitions() -> None:

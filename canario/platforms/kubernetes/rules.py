@@ -314,9 +314,14 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             ".output",
         ),
         Rule(
-            "self.output != self.input && !self.output.startsWith(self.input + (self.input.endsWith('/') ? '' : '/'))",
+            "!(self.output + '/').startsWith(self.input + (self.input.endsWith('/') ? '' : '/'))",
             "the output lies in the input, so the next run would score the answers of this one: choose a folder beside it",
             ".output",
+        ),
+        Rule(
+            "!self.input.contains('**') || !(self.output + '/').startsWith(self.input.substring(0, self.input.indexOf('**')))",
+            "** leads into the output too, so the next run would score the answers of this one: choose folders beside each other",
+            ".input",
         ),
         Rule(
             f"!has(self.nodeSelector) || self.nodeSelector.all(key, key.matches('{LABEL_KEY_PATTERN}'))",

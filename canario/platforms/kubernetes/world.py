@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from canario.adapters.kubernetes_api import (
     AUTOSCALERS,
@@ -17,7 +18,7 @@ from canario.adapters.kubernetes_api import (
     Resource,
 )
 from canario.adapters.measuring import Measuring
-from canario.errors import CanarioError, ClusterRefused, RouterError
+from canario.errors import CanarioError, ClusterRefused, RouterError, Unavailable
 from canario.model.deployment import Deployment
 from canario.model.evidence import Evidence
 from canario.model.resource import ModelDeploymentSpec
@@ -37,7 +38,6 @@ from canario.platforms.kubernetes.naming import (
     ROUTER_OPERATOR_PORT,
     SERVER,
     VERSION_LABEL,
-    batch_object,
     is_component,
     router_object,
     version_object,
@@ -127,10 +127,25 @@ class World:
     ) -> Problem | None:
         """Move the cluster one step towards what the deployment wants; what stands in the way, if the cluster refuses."""
         self.is_settled = False
+        hindrance = self._follow_split(resource, spec, deployment, seen, look, epoch, leadership)
+        leadership.require(epoch)
+        # Last, and for itself: whatever is wrong with a schedule, servers and routers do what was decided.
+        self.is_settled = self._follow_schedules(resource, spec, deployment, seen) and self.is_settled
+        return hindrance
+
+    def _follow_split(
+        self,
+        resource: Object,
+        spec: ModelDeploymentSpec,
+        deployment: Deployment,
+        seen: Seen,
+        look: Look,
+        epoch: int,
+        leadership: Leadership,
+    ) -> Problem | None:
         try:
             leadership.require(epoch)
             is_still = self._follow_servers(resource, spec, deployment, seen)
-            is_still = self._follow_schedules(resource, spec, deployment, seen) and is_still
             plan = self._plan(spec, deployment)
             found = next(
                 (each for each in seen.config_maps if each["metadata"]["name"] == router_object(self._model)), None
@@ -138,8 +153,7 @@ class World:
             leadership.require(epoch)
             if self._fleet.ask(resource, plan, found, look.fleet, epoch):
                 leadership.require(epoch)
-                is_still = self._remove_unwanted(resource, deployment, seen) and is_still
-                self.is_settled = is_still
+                self.is_settled = self._remove_unwanted(resource, deployment, seen) and is_still
         except ClusterRefused as refused:
             return Problem(reason="ClusterRefuses", message=f"the cluster refuses: {refused.message}"[:500])
         except RouterError as refused:
@@ -183,27 +197,31 @@ class World:
     def _follow_schedules(
         self, resource: Object, spec: ModelDeploymentSpec, deployment: Deployment, seen: Seen
     ) -> bool:
-        """A CronJob a schedule, whose next run takes the version that is stable now."""
+        """A CronJob a schedule, whose next run takes the version that is stable now; trouble with one is told, and tried again."""
         self.batch_problem = None
         if seen.cron_jobs is None:
             if spec.batch:
                 what = "the controller may not make CronJobs: upgrade its chart, which gives it the right"
                 self.batch_problem = Problem(reason="NoRight", message=what)
             return True
-        is_still = True
+        there = seen.cron_jobs
+        steps: dict[str, Callable[[], bool]] = {}
         for schedule in spec.batch:
             content = cron_job_of(resource, spec, deployment.served[deployment.stable], schedule)
+            steps[content["metadata"]["name"]] = partial(self._apply, CRON_JOBS, content, there, resource)
+        for each in there:
+            if is_component(each, BATCH) and each["metadata"]["name"] not in steps:
+                steps[each["metadata"]["name"]] = partial(self._remove, CRON_JOBS, [each], resource)
+        is_still = True
+        for name, step in steps.items():
             try:
-                is_still = self._apply(CRON_JOBS, content, seen.cron_jobs, resource) and is_still
-            except ClusterRefused as refused:
-                what = f"{schedule.name}: the cluster refuses: {refused.message}"[:500]
+                is_still = step() and is_still
+            except (ClusterRefused, Unavailable) as refused:
+                what = f"cronjob {name}: the cluster refuses: {refused.message}"[:500]
                 self.batch_problem = Problem(reason="ClusterRefuses", message=what)
             except _NameTaken as taken:
                 self.batch_problem = Problem(reason="NameTaken", message=str(taken))
-        wanted = {batch_object(self._model, schedule.name) for schedule in spec.batch}
-        own = [each for each in seen.cron_jobs if is_component(each, BATCH)]
-        unwanted = [each for each in own if each["metadata"]["name"] not in wanted]
-        return self._remove(CRON_JOBS, unwanted, resource) and is_still
+        return is_still
 
     def _begin_scaled(self, content: Object, servers: int, resource: Object) -> bool:
         """Make a Deployment that an autoscaler will move with the servers that it needs at once.

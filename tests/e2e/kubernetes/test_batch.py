@@ -217,11 +217,10 @@ def test_the_next_run_takes_what_is_stable_then_and_a_bad_partition_fails_alone(
             end = model.the_end("a1")
             assert end["phase"] == Phase.PROMOTED, end["reason"]
         until(lambda: batch_version(model) == "a1", "the schedule to follow the promotion", 30)
-        began = time.monotonic()
         job = batch.run_now("mixed", "after")
         ended = batch.end_of(job)
         assert (ended["status"]["completedIndexes"], ended["status"]["failedIndexes"]) == ("0,1", "2,3")
-        assert time.monotonic() - began < 60, "what nothing mends was tried again"
+        assert ended["status"]["failed"] == 2, "what nothing mends was tried again"
         told = [manifest(batch.output("mixed", job) / f"index-{index}") for index in (0, 1)]
         assert {(each.version, each.digest) for each in told} == {("a1", place.partition("#")[2])}
         assert [each.answered for each in told] == [500, 500]

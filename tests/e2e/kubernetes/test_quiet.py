@@ -161,6 +161,43 @@ def test_a_schedule_that_the_cluster_refuses_stands_in_no_way_of_the_servers(ste
     assert steered.condition("Accepted")["status"] == "True"
 
 
+@contextmanager
+def nobody_judges_cron_jobs(room: Room) -> Iterator[None]:
+    """The API server asks a webhook that is away about every CronJob of this namespace."""
+    place, name = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", room.namespace
+    rule = {"operations": ["*"], "apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["cronjobs"]}
+    webhook = {
+        "name": "judge.canario.dev",
+        "clientConfig": {"service": {"namespace": room.namespace, "name": "nobody"}},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": room.namespace}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    room.api._json("POST", place, {**kind, "metadata": {"name": name}, "webhooks": [webhook]})
+    try:
+        yield
+    finally:
+        room.api._json("DELETE", f"{place}/{name}", {})
+
+
+def test_a_schedule_that_nobody_can_judge_stands_in_no_way_either(steered: Steered) -> None:
+    """With an admission webhook for CronJobs that is away, servers and status follow; a schedule comes and goes once it is back."""
+    with nobody_judges_cron_jobs(steered.room):
+        steered.spec(batch=[WEEKLY], replicas=3)
+        soon(lambda: steered.condition("Batch").get("reason") == "ClusterRefuses")
+        assert "webhook" in steered.condition("Batch")["message"]
+        soon(lambda: (steered.deployment() or {"spec": {}})["spec"].get("replicas") == 3)
+    soon(lambda: steered.room.api.get(CRON_JOBS, "fraud-score-weekly") is not None)
+    soon(lambda: steered.condition("Batch").get("status") == "True")
+    with nobody_judges_cron_jobs(steered.room):
+        steered.spec(batch=None, replicas=2)
+        soon(lambda: steered.condition("Batch").get("reason") == "ClusterRefuses")
+        soon(lambda: (steered.deployment() or {"spec": {}})["spec"].get("replicas") == 2)
+    soon(lambda: steered.room.api.get(CRON_JOBS, "fraud-score-weekly") is None)
+
+
 def test_servers_that_an_autoscaler_takes_over_stay(steered: Steered) -> None:
     """From four servers by the spec to an autoscaler of four to eight: never fewer than four are asked for; and back again."""
     fewest = 4
