@@ -55,6 +55,10 @@ class SqliteBroker:
         """Have these queues; those that are there stay as they are. Raises Unavailable."""
         await asyncio.to_thread(self._queues.declare, queues)
 
+    async def has_any(self, queues: Sequence[str]) -> bool:
+        """Whether one of these queues was ever declared; asks without making the file. Raises Unavailable."""
+        return await asyncio.to_thread(self._queues.has_any, queues)
+
     async def sender(self) -> SqliteSender:
         """Somebody who sends; opens the file with the first message."""
         return SqliteSender(

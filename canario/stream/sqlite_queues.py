@@ -92,6 +92,13 @@ class Queues:
         with self._database.look() as connection:
             return {name: self._queue(connection, name)[1] for name in names}
 
+    def has_any(self, names: Collection[str]) -> bool:
+        """Whether one of these was declared; no file is made for the question."""
+        if not self.path.exists():
+            return False
+        with self._database.look() as connection:
+            return any(row[0] in names for row in connection.execute("SELECT name FROM queues"))
+
     def put(self, puts: Sequence[Put], most_waiting: int) -> list[CanarioError | None]:
         """Keep what fits, all in one transaction; for each of them what kept it from being kept."""
         with self._database.transaction() as connection:

@@ -15,8 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from canario.adapters.homes import targets_file
+from canario.adapters.homes import stream_file, targets_file
 from canario.model.deployment import Status
+from canario.model.stream import queue_names
+from canario.stream.sqlite_queues import Queues
 from tests.cli.program import PROGRAM
 from tests.platforms.conftest import platform, store, up  # noqa: F401 - fixtures
 from tests.serving.metric_text import of, scraped
@@ -137,6 +139,51 @@ def test_who_waits_in_vain_is_told_what_to_do(empty_home: Path) -> None:
     assert run.code == 1
     assert "2 of 2 answers did not come" in run.stderr
     assert "canario worker pulse" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("enqueue", "plues", "-"), ("tail", "plues"), ("tail", "plues", "--dead")], ids=" ".join
+)
+def test_a_model_that_nobody_knows_gets_no_queues(words: tuple[str, ...], empty_home: Path) -> None:
+    """A misspelt name is told as `canario predict` tells it, and no file is made for it."""
+    run = canario(*words, given=LINES)
+    assert (run.code, run.stdout) == (1, "")
+    assert "no version of 'plues' is stored here" in run.stderr
+    assert "`canario list` shows all" in run.stderr
+    assert not (empty_home / "stream").exists()
+
+
+def test_a_version_is_no_model(empty_home: Path) -> None:
+    """Queues are a model's: who names a version is told so."""
+    run = canario("enqueue", "pulse:v1", "-", given=LINES)
+    assert (run.code, run.stdout) == (2, "")
+    assert "hint: write pulse" in run.stderr
+    assert not (empty_home / "stream").exists()
+
+
+@pytest.mark.parametrize("known_by", ["a version", "a room", "its queues"])
+def test_who_is_known_may_be_sent_to(known_by: str, empty_home: Path) -> None:
+    """A stored version, a room without one, or queues that a worker made: each of them is enough."""
+    model, settings = "pulse" if known_by == "a version" else "plues", {}
+    if known_by == "a room":
+        room = empty_home / "rooms" / model
+        room.mkdir(parents=True)
+        (room / "model.yaml").write_text("name: plues\n")
+        settings = {"CANARIO_ROOMS": str(room.parent)}
+    if known_by == "its queues":
+        Queues(stream_file(model), outlives_power=True).declare(queue_names(model))
+    run = canario("enqueue", model, "-", "--id", "one", given=LINES.splitlines()[0], **settings)
+    assert (run.code, run.stdout) == (0, "one-1\n"), run.stderr
+    assert run.stderr == f"1 message sent to canario.{model}.normal\n"
+    assert canario("tail", model, **settings).code == 0
+
+
+def test_an_amqp_broker_is_asked_for_any_model(empty_home: Path) -> None:
+    """What may be sent through RabbitMQ is not for this machine's store to say: it is connected to, whatever the name."""
+    run = canario("enqueue", "plues", "-", "--broker", "amqp://guest:guest@127.0.0.1:9/", given=LINES)
+    assert run.code == 1
+    assert "is stored here" not in run.stderr
+    assert "0 messages were sent before" in run.stderr
 
 
 WRONG = {

@@ -131,7 +131,7 @@ def _send(flags: _Flags, queue: str, messages: list[Message], prefix: str) -> li
     import asyncio
 
     from canario.cli.messages import shown
-    from canario.cli.queues import answers_to, problem_of, put
+    from canario.cli.queues import answers_to, problem_of, put, refuse_unknown
     from canario.stream.opening import open_broker
 
     model = flags.model
@@ -141,6 +141,7 @@ def _send(flags: _Flags, queue: str, messages: list[Message], prefix: str) -> li
 
     async def work() -> None:
         broker = open_broker(model, flags.broker)
+        await refuse_unknown(broker, model)
         try:
             await put(broker, model, queue, messages, lambda done: sent.__setitem__(0, done))
         except CanarioError as failed:
@@ -152,7 +153,7 @@ def _send(flags: _Flags, queue: str, messages: list[Message], prefix: str) -> li
             )
 
     asyncio.run(work())
-    say(f"{len(messages)} messages sent to {queue}")
+    say(f"{len(messages)} message{'s' if len(messages) > 1 else ''} sent to {queue}")
     return answers
 
 
@@ -160,7 +161,7 @@ def _words(sent: Enqueued) -> str:
     from canario.cli.messages import words_of
 
     if not sent.answers:
-        return f"{sent.first_id} to {sent.last_id}"
+        return f"{sent.first_id} to {sent.last_id}" if sent.messages > 1 else sent.first_id
     return "\n".join(f"{answer.id}  {words_of(answer)}" for answer in sent.answers)
 
 

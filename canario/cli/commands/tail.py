@@ -40,7 +40,7 @@ def command(
     import msgspec
 
     from canario.cli.messages import shown, words_of
-    from canario.cli.queues import look
+    from canario.cli.queues import look, refuse_unknown
     from canario.model.stream import ANSWERS, DEAD, Message, queue_name
     from canario.stream.opening import open_broker
 
@@ -50,5 +50,10 @@ def command(
         found = shown(message, queue)
         click.echo(msgspec.json.encode(found) if output == "json" else f"{found.id}  {words_of(found)}")
 
+    async def work() -> None:
+        opened = open_broker(model, broker)
+        await refuse_unknown(opened, model)
+        await look(opened, queue, number, follow=follow, take=take, tell=tell)
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(look(open_broker(model, broker), queue, number, follow=follow, take=take, tell=tell))
+        asyncio.run(work())
