@@ -42,7 +42,7 @@ NOTES = {
         ("0", "done"),
         ("1", "failed"),
         ("2", "wrong usage"),
-        ("3", "judged: a rollout was rolled back, or a retraining's candidate was no better"),
+        ("3", "judged: rolled back, a preflight not passed, a retrained candidate no better, or too many rejects"),
         ("130", "interrupted"),
     ),
     "Environment": (

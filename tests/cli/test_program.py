@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from canario.cli.documented import Documented
-from canario.cli.main import SECTIONS
+from canario.cli.main import NOTES, SECTIONS
 from canario.cli.main import canario as group
-from tests.cli.program import PROGRAM, Canario
+from tests.cli.program import PROGRAM, ROOT, Canario
 
 COMMANDS = [name for names in SECTIONS.values() for name in names]
 HEAVY = {"bentoml", "sklearn", "pandas", "onnxruntime", "onnx", "grpc", "scipy"}
@@ -39,6 +39,19 @@ def test_help_shows_every_command_by_purpose(canario: Canario) -> None:
         assert f"{section}:" in ended.stdout
         for name in names:
             assert len(re.findall(rf"^  {name}  +[A-Z]", ended.stdout, re.MULTILINE)) == 1, name
+
+
+def test_no_line_of_the_help_is_cut_off(canario: Canario) -> None:
+    """What a command does is told to its end."""
+    assert [
+        line for line in canario("--help").stdout.splitlines() if line.endswith("...") and "Usage" not in line
+    ] == []
+
+
+def test_the_readme_tells_the_exit_codes_as_the_help_does() -> None:
+    """Every exit code is in both, with the same words."""
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert [code for code, meaning in NOTES["Exit codes"] if f" {code} {meaning}" not in readme] == []
 
 
 def test_help_tells_how_to_switch_completion_on(canario: Canario) -> None:

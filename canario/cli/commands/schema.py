@@ -16,6 +16,7 @@ from canario.cli.documented import Documented
         "canario schema modeldeployment > schemas/modeldeployment.schema.json",
         "canario schema message > schemas/message.schema.json",
     ],
+    short_help="Print the JSON Schema of a document that people write, or of a message.",
 )
 @click.argument("document", type=click.Choice(["model", "rollout", "modeldeployment", "message", "answer"]))
 def command(document: str) -> None:
