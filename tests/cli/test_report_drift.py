@@ -151,9 +151,10 @@ def test_the_page_needs_nothing_else_and_the_table_says_what_to_do(program: Cana
     assert page.startswith("<!doctype html>")
     assert page.count("<figure") == 12
     assert "http" not in page
-    assert (
-        "desvio" in program("report", "drift", "fraud", "--version", "v1", "-o", "html", "--language", "pt-BR").stdout
-    )
+    assert "at most once in 1,000 days" in page
+    brazilian = program("report", "drift", "fraud", "--version", "v1", "-o", "html", "--language", "pt-BR").stdout
+    assert "desvio" in brazilian
+    assert "no máximo uma vez em 1.000 dias" in brazilian
     ended = program("report", "drift", "fraud", "--version", "v1")
     assert "canario retrain fraud" in ended.stderr
     assert "recall" in ended.stdout
