@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 MOMENTS_SHOWN = 6
 HERE = Address()
-NOTICES = {"Ready": "not ready", "Accepted": "spec", "EvidenceReadable": "evidence", "Batch": "batch"}
+NOTICES = {
+    "Ready": "not ready",
+    "Accepted": "spec",
+    "EvidenceReadable": "evidence",
+    "Scaling": "scaling",
+    "Stream": "workers",
+    "Batch": "batch",
+}
 """How the conditions of a resource that do not hold are called."""
 COLOURS = {Answer.PASS: "green", Answer.FAIL: "red", Answer.UNKNOWN: "yellow"}
 

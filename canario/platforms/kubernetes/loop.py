@@ -194,6 +194,7 @@ class ModelLoop:
             messages=look.messages,
             last_wish=self._last_wish,
             scaling=self._world.scaling_told,
+            workers=self._world.workers_told,
             batch=self._batch if spec else (),
             batch_problem=self._world.batch_problem if spec else None,
         )

@@ -118,6 +118,17 @@ def condition_of(autoscaling: Autoscaling, scaling: Scaling, scaled: Iterable[Ob
     return "True", "FollowsLoad", f"{_aim(autoscaling)}: {told}"
 
 
+def workers_condition(scaled: Iterable[Object]) -> tuple[str, str, str] | None:
+    """Whether the number of workers follows the queues, as a condition; None where KEDA does not say it."""
+    of_workers = [each for each in scaled if is_component(each, WORKER)]
+    for each in of_workers:
+        refused = _refusal(each)
+        if refused:
+            name = each["metadata"]["name"]
+            return "False", "KedaRefuses", f"scaledobject {name}: {refused}. The number of workers stays as it is"
+    return ("True", "FollowsQueues", "KEDA has the number of workers follow the queues") if of_workers else None
+
+
 def _refusal(scaled: Object) -> str:
     """Why KEDA cannot scale by an object; it has said nothing yet of a new one."""
     for condition in (scaled.get("status") or {}).get("conditions") or []:

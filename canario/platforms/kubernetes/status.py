@@ -51,6 +51,8 @@ class Sight:
     last_wish: str = ""
     scaling: tuple[str, str, str] | None = None
     """Whether the number of servers follows the load, as a condition; None when it shall not."""
+    workers: tuple[str, str, str] | None = None
+    """Whether the number of workers follows the queues, as a condition; None where nothing scales them."""
     batch: tuple[BatchStatus, ...] = ()
     """The schedules of rows to score, and their last runs."""
     batch_problem: Problem | None = None
@@ -110,6 +112,7 @@ def _conditions(record: Record, sight: Sight) -> dict[str, tuple[str, str, str]]
         "Progressing": _progressing(record),
         "EvidenceReadable": _readable(record, sight),
         **scaling,
+        **({"Stream": sight.workers} if sight.workers else {}),
         **({"Batch": batch} if sight.batch or problem else {}),
     }
 

@@ -20,7 +20,7 @@ from canario.platforms.kubernetes.pods import servers
 from canario.platforms.kubernetes.resource import read_spec, version_of
 from canario.platforms.kubernetes.state import Record
 
-TOLD_WHEN_FALSE = ("Ready", "Accepted", "EvidenceReadable", "Batch")
+TOLD_WHEN_FALSE = ("Ready", "Accepted", "EvidenceReadable", "Scaling", "Stream", "Batch")
 """The conditions whose absence is news; a rollout that does not progress is none."""
 
 

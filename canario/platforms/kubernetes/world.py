@@ -44,7 +44,7 @@ from canario.platforms.kubernetes.naming import (
 )
 from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned, service_of
 from canario.platforms.kubernetes.pods import failures, messages, ready_servers, routers
-from canario.platforms.kubernetes.scaling import condition_of, replicas_for, scaling_of
+from canario.platforms.kubernetes.scaling import condition_of, replicas_for, scaling_of, workers_condition
 from canario.platforms.kubernetes.shadows import Shadows
 from canario.platforms.kubernetes.status import Problem
 from canario.rollout.queries import queries
@@ -77,6 +77,7 @@ class World:
         self.is_settled = False
         """Whether nothing is left to do until something changes."""
         self.scaling_told: tuple[str, str, str] | None = None
+        self.workers_told: tuple[str, str, str] | None = None
         """Whether the number of servers follows the load, as a condition; None when it shall not."""
         self.batch_problem: Problem | None = None
         """What keeps a schedule of rows from being as the spec has it; nothing else waits for it."""
@@ -174,6 +175,7 @@ class World:
         scaling = scaling_of(spec, deployment, self._prometheus_url, has_keda=seen.scaled_objects is not None)
         told = spec.autoscaling and condition_of(spec.autoscaling, scaling, seen.scaled_objects or ())
         self.scaling_told = told or None
+        self.workers_told = workers_condition(seen.scaled_objects or ())
         scalers = {AUTOSCALERS: seen.autoscalers, SCALED_OBJECTS: seen.scaled_objects or ()}
         for version in deployment.wanted:
             served, name = deployment.served[version], version_object(self._model, version)

@@ -17,7 +17,7 @@ from canario.model.split import Split
 from canario.platforms.kubernetes.naming import WORKER, labels, version_object, worker_object
 from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned
 from canario.platforms.kubernetes.resource import replicas_of
-from canario.platforms.kubernetes.scaling import ScaledBy, Scaling, condition_of, replicas_for, scaling_of
+from canario.platforms.kubernetes.scaling import ScaledBy, Scaling, condition_of, replicas_for, scaling_of, workers_condition
 from tests.platforms.kubernetes.plans import resources
 
 RESOURCE: dict[str, Any] = {"metadata": {"name": "fraud", "namespace": "models", "uid": "u-1"}}
@@ -193,3 +193,8 @@ def test_what_keda_refuses_is_told_in_its_words() -> None:
     assert "no such host" in condition_of(spec.autoscaling, scaling, [refused])[2]
     of_workers = {**refused, "metadata": {"name": worker_object("fraud"), "labels": labels("fraud", WORKER)}}
     assert condition_of(spec.autoscaling, scaling, [of_workers])[:2] == ("True", "FollowsLoad")
+    status, found, message = workers_condition([refused, of_workers]) or ("", "", "")
+    assert (status, found) == ("False", "KedaRefuses")
+    assert "no such host" in message
+    assert workers_condition([refused]) is None
+    assert (workers_condition([{**of_workers, "status": {}}]) or ())[:2] == ("True", "FollowsQueues")
