@@ -17,7 +17,14 @@ from canario.model.split import Split
 from canario.platforms.kubernetes.naming import WORKER, labels, version_object, worker_object
 from canario.platforms.kubernetes.objects import autoscaler_of, deployment_of, is_owned
 from canario.platforms.kubernetes.resource import replicas_of
-from canario.platforms.kubernetes.scaling import ScaledBy, Scaling, condition_of, replicas_for, scaling_of, workers_condition
+from canario.platforms.kubernetes.scaling import (
+    ScaledBy,
+    Scaling,
+    condition_of,
+    replicas_for,
+    scaling_of,
+    workers_condition,
+)
 from tests.platforms.kubernetes.plans import resources
 
 RESOURCE: dict[str, Any] = {"metadata": {"name": "fraud", "namespace": "models", "uid": "u-1"}}
