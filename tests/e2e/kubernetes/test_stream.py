@@ -146,6 +146,7 @@ def test_workers_come_with_the_messages_and_go_with_them(stream: Stream, report:
         answered = time.monotonic() - began
     down = stream.wait_for_workers(0)
     assert_each_once(stream, seen)
+    assert stream.model.condition("Stream")["reason"] == "FollowsQueues"
     report(
         f"{len(seen.sent):,} bulk messages: the first worker after {first:.0f} s, {MOST} wanted after {up:.0f} s, all "
         f"answered after {answered:.0f} s, no worker {down:.0f} s later"
