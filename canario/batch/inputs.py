@@ -29,26 +29,57 @@ class Source:
     """What the names of its folders say, such as `day=2026-06-30`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file of an input, before anything is said about what it holds."""
+
+    name: str
+    place: Place
+    size_bytes: int
+
+
 def sources_of(url: str, settings: ScoreSettings) -> list[Source]:
-    """The files of an input, by name; of these, the settings' share. Raises NotFound, UsageError or InputError."""
-    found = sorted(_files(url, settings), key=lambda source: source.name)
+    """The files of an input, by name. Raises NotFound, UsageError or InputError."""
+    return readable(found_in(url, settings), settings)
+
+
+def found_in(url: str, settings: ScoreSettings) -> list[Found]:
+    """What an input is now, by name. Raises NotFound when it is nothing."""
+    found = sorted(_files(url, settings), key=lambda each: each.name)
     if not found:
         raise NotFound(
             f"there is no file to score in {url}",
             at=url,
             hint="files whose names begin with _ or . are passed over; a pattern such as 'data/*.csv' takes others",
         )
-    if settings.partition is not None:
-        found = found[settings.partition :: settings.partitions]
-    for source in found:
+    return found
+
+
+def readable(found: list[Found], settings: ScoreSettings) -> list[Source]:
+    """These files as what their names say. Raises UsageError when one says nothing, InputError when one is empty."""
+    sources = [source_of(each, settings) for each in found]
+    for source in sources:
         if not source.size_bytes and source.place.is_local:
             raise InputError(
                 f"{source.name} is empty, without even a heading", at=source.place.url, hint="take it away, or mend it"
             )
-    return found
+    return sources
 
 
-def _files(url: str, settings: ScoreSettings) -> Iterator[Source]:
+def source_of(found: Found, settings: ScoreSettings) -> Source:
+    """A file as what its name says. Raises UsageError when it says nothing."""
+    kind = settings.input_kind or format_of(found.name)
+    if kind is None:
+        raise UsageError(
+            f"the name {found.name} does not say what the file holds",
+            at=found.place.url,
+            hint="--input-format says it for all files; a pattern such as 'data/*.parquet' leaves this one out",
+        )
+    folders = dict(part.split("=", 1) for part in found.name.split("/")[:-1] if "=" in part)
+    return Source(name=found.name, place=found.place, kind=kind, size_bytes=found.size_bytes, folders=folders)
+
+
+def _files(url: str, settings: ScoreSettings) -> Iterator[Found]:
     place = place_of(url, settings.storage)
     if any(sign in url for sign in PATTERN):
         fixed = url[: min(url.find(sign) for sign in PATTERN if sign in url)].rpartition("/")[0]
@@ -58,30 +89,15 @@ def _files(url: str, settings: ScoreSettings) -> Iterator[Source]:
             matches = place.system.glob(place.path, detail=True)
         for path, info in matches.items():
             if info["type"] == "file":
-                yield _source(root, path.removeprefix(f"{root.path.rstrip('/')}/"), info["size"] or 0, settings)
+                name = path.removeprefix(f"{root.path.rstrip('/')}/")
+                yield Found(name=name, place=root.below(name), size_bytes=info["size"] or 0)
         return
     with reaching(place):
         place.system.invalidate_cache()
         info = place.system.info(place.path)
     if info["type"] != "directory":
-        yield _named(place, PurePosixPath(url).name, info["size"] or 0, settings)
+        yield Found(name=PurePosixPath(url).name, place=place, size_bytes=info["size"] or 0)
         return
     for name, size in place.files().items():
         if not any(part.startswith(HIDDEN) for part in name.split("/")):
-            yield _source(place, name, size, settings)
-
-
-def _source(root: Place, name: str, size: int, settings: ScoreSettings) -> Source:
-    return _named(root.below(name), name, size, settings)
-
-
-def _named(place: Place, name: str, size: int, settings: ScoreSettings) -> Source:
-    kind = settings.input_kind or format_of(name)
-    if kind is None:
-        raise UsageError(
-            f"the name {name} does not say what the file holds",
-            at=place.url,
-            hint="--input-format says it for all files; a pattern such as 'data/*.parquet' leaves this one out",
-        )
-    folders = dict(part.split("=", 1) for part in name.split("/")[:-1] if "=" in part)
-    return Source(name=name, place=place, kind=kind, size_bytes=size, folders=folders)
+            yield Found(name=name, place=place.below(name), size_bytes=size)

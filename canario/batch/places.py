@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -23,6 +24,8 @@ READ_BYTES = 8 * 1024 * 1024
 """What is asked of an object store at once."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says when no more can be written: the disk, somebody's share of it, or the largest allowed file."""
+KNOWS_NO_SUCH = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+"""What a system says to what it cannot do at all."""
 AGAIN = "the parts that are done stay: the same command goes on from there"
 
 
@@ -66,6 +69,38 @@ class Place:
                 _write_here(Path(self.path), content)
             else:
                 self.system.pipe_file(self.path, bytes(content))
+
+    def write_new(self, content: bytes) -> None:
+        """Put a whole file there unless one is there already; who of several was first is read afterwards.
+
+        A store that knows no such write gets the file when none is seen there.
+        """
+        with reaching(self):
+            if self.is_local:
+                _write_new_here(Path(self.path), content)
+                return
+            try:
+                self.system.pipe_file(self.path, content, mode="create")
+            except (OSError, TypeError, ValueError, NotImplementedError) as refused:
+                # Each store says in its own words that there is one, or that it knows no such write.
+                if self.exists():
+                    return
+                if isinstance(refused, OSError) and refused.errno not in KNOWS_NO_SUCH:
+                    raise
+                self.system.pipe_file(self.path, content)
+
+    def exists(self) -> bool:
+        """Whether there is a file or a folder."""
+        with reaching(self):
+            self.system.invalidate_cache()
+            return bool(self.system.exists(self.path))
+
+    def remove_staging(self) -> None:
+        """Take away what killed `write_new`s of this file have left beside it."""
+        if self.is_local:
+            path = Path(self.path)
+            for left in path.parent.glob(f"{STAGING_PREFIX}{path.name}-*"):
+                left.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Take a file, or a folder with all that is in it, away, if it is there."""
@@ -155,4 +190,27 @@ def _write_here(path: Path, content: memoryview | bytes) -> None:
         with contextlib.suppress(OSError):
             staging.unlink()
         raise
+    make_durable(path.parent)
+
+
+def _write_new_here(path: Path, content: bytes) -> None:
+    """A link is made or refused at once, and shows the whole file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f"{STAGING_PREFIX}{path.name}-{secrets.token_hex(8)}")
+    try:
+        with staging.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            path.hardlink_to(staging)
+        except FileExistsError:
+            pass
+        except OSError as refused:
+            if refused.errno not in KNOWS_NO_SUCH:
+                raise
+            if not path.exists():
+                staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
     make_durable(path.parent)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from canario import __version__
 from canario.batch.answering import Answered, Answerer
+from canario.batch.dealing import Note, close, dealt, folder_of, is_dealt
 from canario.batch.inputs import Source, sources_of
 from canario.batch.loading import LoadedVersion
 from canario.batch.parts import REJECTS_FOLDER, Chunk, Done, Job, OutputFolder
@@ -46,18 +47,24 @@ Tell = Callable[[Progress], None]
 
 
 def score(
-    loaded: LoadedVersion, source: str, output: str, settings: ScoreSettings, tell: Tell = lambda _: None
+    loaded: LoadedVersion,
+    source: str,
+    output: str,
+    settings: ScoreSettings,
+    tell: Tell = lambda _: None,
+    note: Note = lambda _: None,
 ) -> Manifest:
     """Answer every row of `source` (a file, a folder or a pattern, here or in an object store) into the folder `output`.
 
-    Goes on where an earlier run of the same was ended, and does nothing where it is done. Raises InputError for what
+    `note` is told, once, of what a person should know and no error is. Goes on where an earlier run of the same was ended, and does nothing where it is done. Raises InputError for what
     cannot be read, Conflict for an output that holds something else, TooManyRejects, Unavailable for what is out of reach
     or full; in each case what was written stays, whole.
     """
     settings.check()
-    sources = sources_of(source, settings)
-    place = _output_of(output, settings)
+    whole = place_of(output, settings.storage)
+    place = whole if settings.partition is None else folder_of(whole, settings.partition)
     _refuse_output_inside(source, place, settings)
+    sources = dealt(source, whole, settings, note) if is_dealt(settings) else sources_of(source, settings)
     kind = settings.kind or (sources[0].kind if sources else FileFormat.PARQUET)
     keep = settings.keep if settings.keep is not None else _identity(sources)
     folder = OutputFolder(place, kind)
@@ -66,8 +73,11 @@ def score(
         manifest, done = folder.begin(job, restart=settings.restart)
         if manifest is not None:
             _refuse_changes(manifest, sources)
-            return manifest
-        return _Scoring(Answerer(loaded, keep), folder, kind, settings, sources, tell).run(job, done)
+        else:
+            manifest = _Scoring(Answerer(loaded, keep), folder, kind, settings, sources, tell).run(job, done)
+    if is_dealt(settings):
+        close(whole, settings)
+    return manifest
 
 
 class _Scoring:
@@ -241,12 +251,6 @@ def _ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
         while (piece := coming.result()) is not None:
             coming = reader.submit(next, pieces, None)
             yield piece
-
-
-def _output_of(output: str, settings: ScoreSettings) -> Place:
-    """Where the settings' share of the files is answered to: a folder of its own, so that no two write into one."""
-    place = place_of(output, settings.storage)
-    return place if settings.partition is None else place.below(f"index-{settings.partition}")
 
 
 def _refuse_output_inside(source: str, output: Place, settings: ScoreSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from canario.batch.loading import LoadedVersion
+from canario.batch.places import place_of
 from canario.batch.running import Progress, score
 from canario.batch.settings import ScoreSettings
 from canario.errors import NotFound, Unavailable
@@ -117,3 +119,27 @@ def test_the_program_takes_the_usual_environment(
     )
     assert done.returncode == 0, done.stderr
     assert store.client().exists(f"{target}/_SUCCESS")
+
+
+def test_indexes_deal_out_one_list_in_a_store_too(
+    source: str, store: S3Server, shop: LoadedVersion, tmp_path: Path
+) -> None:
+    """A file that comes between two starts moves no other, and of two lists the first one stays."""
+    root, settings = source.removesuffix("/in"), settings_of(store)
+
+    def share(index: int) -> ScoreSettings:
+        return dataclasses.replace(settings, partition=index, partitions=2)
+
+    score(shop, source, f"{root}/shares", share(0))
+    write(customers(50, seed=9), tmp_path / "0-late.csv")
+    store.client().put(str(tmp_path / "0-late.csv"), f"{source}/0-late.csv")
+    said: list[str] = []
+    score(shop, source, f"{root}/shares", share(1), note=said.append)
+    assert "belong to the next one: 1 (0-late.csv)" in said[0]
+    store.client().get(f"{root}/shares", str(tmp_path / "shares"), recursive=True)
+    files = [sorted(set(read(tmp_path / f"shares/index-{index}")["file"])) for index in (0, 1)]
+    assert files == [["0.csv", "2.parquet", "4.arrows"], ["1.csv.gz", "3.arrow"]]
+    place = place_of(f"{root}/list", store.storage)
+    for content in (b"first", b"second"):
+        place.write_new(content)
+    assert place.read() == b"first"

@@ -139,7 +139,7 @@ def _score(flags: _Flags, settings: ScoreSettings) -> Manifest:
     named = "" if flags.version_folder or flags.archive else flags.version
     loaded = load_version(named, folder=flags.version_folder, archive=flags.archive)
     with _showing(f"scoring {flags.source} with {loaded.name}") as tell:
-        return score(loaded, flags.source, flags.destination, settings, tell)
+        return score(loaded, flags.source, flags.destination, settings, tell, say)
 
 
 def _index_of_pod() -> int | None:
