@@ -154,8 +154,8 @@ class _Sums:
             shown = ChangedRow(
                 file=file,
                 row=piece.first_row + row,
-                stable=stable.labels[row],
-                candidate=candidate.labels[row],
+                stable=_plain(stable.labels[row]),
+                candidate=_plain(candidate.labels[row]),
                 stable_score=float(stable.scores[row]),
                 candidate_score=float(candidate.scores[row]),
             )
@@ -255,6 +255,11 @@ def _wanted(*cards: Card) -> Wanted:
         categories=named(ColumnKind.CATEGORY) - named(ColumnKind.TEXT),
         texts=named(ColumnKind.TEXT),
     )
+
+
+def _plain(label: Any) -> str | float:
+    """As a record holds it; numpy's own numbers cannot be written down."""
+    return label if isinstance(label, str) else float(label)
 
 
 def _differ(label: Label, answers: NDArray[Any], references: NDArray[Any]) -> NDArray[np.bool_]:

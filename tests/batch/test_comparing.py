@@ -16,8 +16,10 @@ from sklearn.pipeline import make_pipeline
 from canario.batch import comparing, reading
 from canario.batch.comparing import compare
 from canario.batch.loading import LoadedVersion, load_version
+from canario.batch.preflights import keep, kept
 from canario.errors import Conflict, InputError, UsageError
-from canario.model.preflight import Comparison
+from canario.model.preflight import Comparison, Preflight, PreflightLimits
+from canario.quality.preflight import judge_preflight
 from tests.batch.scored import customers, write
 from tests.serving import small_versions
 from tests.serving.small_versions import MOODY, RENT, SHOP, shop_rows
@@ -135,6 +137,35 @@ def test_values_may_differ_by_their_tolerance(tmp_path: Path) -> None:
     first, second = (version.predict(rows)["score"] for version in (stable, candidate))
     assert found.changed == ((second - first).abs() > 0.2 * first.abs()).sum() > 0
     assert found.classes == ()
+
+
+def test_a_preflight_of_values_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was compared of a regression is written down and read again as it was, changed answers and all."""
+    monkeypatch.setenv("CANARIO_HOME", str(tmp_path / "home"))
+    rows = small_versions.rent_rows(200)
+    stable = load_version(folder=small_versions.make_rent(tmp_path / "stable"))
+    truth = np.arange(200.0)
+    folder = small_versions.make_version(tmp_path / "other", RENT, Ridge(100.0), rows, truth, tag="v2")
+    candidate = load_version(folder=folder)
+    found, inputs = compare(stable, candidate, str(write(rows, tmp_path / "rows.parquet")))
+    limits = PreflightLimits()
+    preflight = Preflight(
+        at_seconds=1.0,
+        model="rent",
+        where="local",
+        stable="v1",
+        candidate="v2",
+        stable_digest=stable.digest,
+        candidate_digest=candidate.digest,
+        input="rows.parquet",
+        inputs=inputs,
+        limits=limits,
+        comparison=found,
+        verdict=judge_preflight(found, limits),
+    )
+    keep(preflight)
+    assert found.changed_rows
+    assert kept("rent") == [preflight]
 
 
 def test_several_files_are_one_comparison(shop: LoadedVersion, tmp_path: Path) -> None:
