@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from io import IOBase
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ from canario.batch.settings import compression_of
 BLOCK_BYTES = 1024 * 1024
 """What is parsed at once; no row may be longer."""
 SHOWN_CHARACTERS = 200
+OPEN_QUOTE = "it ends inside a quoted cell, so rows may be missing, or be taken for a part of that cell"
 MOST_WAITING = 100_000
 """Unreadable rows in a row, after which it is the file that is no table."""
 
@@ -35,15 +38,16 @@ def csv_pieces(
 
     These rows are in the batch too, all null, so that every row of the file has its place. Raises pyarrow's errors.
     """
-    with _plain(opened, name) as file:
+    with _plain(opened, name, b"\n") as file:
         names = _reader(file, csv.ConvertOptions(), lambda _: "skip").schema.names
         present = chosen(names)
         if not present:  # whoever asks for the batch may ask the open file how far it is
             yield pa.RecordBatch.from_pylist([], schema=pa.schema([])), {}
             return
     ragged: Ragged = deque()
-    with _plain(opened, name) as file:
-        reader = _reader(file, _as_text(present, coded), lambda row: _note(row, ragged))
+    end = _End(len(names))
+    with _plain(opened, name, end.line) as file:
+        reader = _reader(file, _as_text(present, coded), lambda row: end.note(row) or _note(row, ragged))
         begins = 0
         yield pa.RecordBatch.from_pylist([], schema=reader.schema), {}
         for batch in reader:
@@ -51,12 +55,60 @@ def csv_pieces(
             whole, unreadable = _in_place(batch, begins, ragged)
             yield whole, unreadable
             begins += len(whole)
+        if not end.was_seen:
+            raise pa.ArrowInvalid(OPEN_QUOTE)
         yield _in_place(pa.RecordBatch.from_pylist([], schema=reader.schema), begins, ragged, is_last=True)
 
 
-def _plain(opened: Opened, name: str) -> Any:
+class _End:
+    """A line behind a file's last one. It comes back as a row of its own, unless a quote that nobody closes swallows it."""
+
+    def __init__(self, columns: int) -> None:
+        word = secrets.token_hex(16)
+        self._text = f"{word},{word}" if columns == 1 else word  # never a row that the file could have
+        self.line = f"\n{self._text}\n".encode()
+        self.was_seen = False
+
+    def note(self, row: Any) -> str:
+        """What shall become of an unreadable row: `skip` when it is this one, otherwise others decide."""
+        if row.text != self._text:
+            return ""
+        self.was_seen = True
+        return "skip"
+
+
+class _Tailed:
+    """A file with a few bytes more, as pyarrow reads from Python's files."""
+
+    def __init__(self, file: Any, tail: bytes) -> None:
+        self._file = file
+        self._tail = tail
+        self._is_over = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is."""
+        return bool(self._file.closed)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes. The tail comes with the last ones: pyarrow takes no row that lies in three blocks."""
+        room = max(1, size - len(self._tail))
+        pieces: list[bytes] = []
+        while room and not self._is_over:
+            pieces.append(self._file.read(room) or self._tail)
+            room -= len(pieces[-1])
+            self._is_over = pieces[-1] is self._tail
+        return b"".join(pieces)
+
+
+def _plain(opened: Opened, name: str, tail: bytes) -> Any:
     compression: Any = compression_of(name)
-    return pa.CompressedInputStream(opened(), compression) if compression else opened()
+    file: Any = pa.CompressedInputStream(opened(), compression) if compression else opened()
+    return pa.PythonFile(cast("IOBase", _Tailed(file, tail)), "r")
 
 
 def _reader(file: Any, ways: csv.ConvertOptions, note: Any) -> csv.CSVStreamingReader:

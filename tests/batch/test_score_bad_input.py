@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import os
 import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from canario.batch import csv_rows
 from canario.batch.loading import LoadedVersion
 from canario.batch.running import score
 from canario.batch.settings import ScoreSettings
@@ -110,6 +114,55 @@ def test_a_line_that_never_ends_is_told(shop: LoadedVersion, tmp_path: Path) -> 
     content[10] = content[10].replace('"c000009"', '"c000009')
     path.write_text("\n".join(content).replace('"', "").replace("c000009", '"c000009', 1))
     assert "in.csv can't be read as csv" in str(refused(shop, path, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+@pytest.mark.parametrize("row", [899, 997, 999])
+def test_a_csv_that_ends_inside_a_quote_is_told(row: int, suffix: str, shop: LoadedVersion, tmp_path: Path) -> None:
+    """A stray quote that nobody closes swallows no row without a word, wherever it stands."""
+    rows = customers(1000)[["amount", "age", "member", "country", "distance", "visits", "referrer", "id", "note"]]
+    rows["note"] = "hello"
+    lines = rows.to_csv(index=False).splitlines()[1:]
+    lines[row] = lines[row].rpartition(",")[0] + ',"first visit'
+    for ending in ("", "\n", "\r\n"):
+        content = "\n".join([",".join(rows.columns), *lines]) + ending
+        path = tmp_path / f"in.{suffix}"
+        path.write_bytes(gzip.compress(content.encode()) if suffix.endswith("gz") else content.encode())
+        error = refused(shop, path, tmp_path / f"out{len(ending)}")
+        assert f"in.{suffix} can't be read as csv: it ends inside a quoted cell" in str(error)
+
+
+def test_quotes_that_are_closed_are_no_harm(shop: LoadedVersion, tmp_path: Path) -> None:
+    """A last cell in quotes, doubled quotes, and line ends in quotes are cells like others."""
+    rows = customers(4).assign(note=["a", 'b"', '"', "c\nd"])
+    path = tmp_path / "in.csv"
+    rows.to_csv(path, index=False, quoting=csv.QUOTE_ALL)
+    for ending in ("", "\n", "\n\n"):
+        path.write_text(path.read_text().rstrip("\n") + ending)
+        score(shop, str(path), str(tmp_path / f"out{len(ending)}"), SMALL)
+        assert read(tmp_path / f"out{len(ending)}")["id"].tolist() == rows["id"].tolist()
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_file_ends_where_it_ends(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a file is cut into blocks, and whether or not its last line ends, it has its rows and no other."""
+    lines = [",".join([f"{row:05d}"] * columns) for row in range(40)]
+    heading = ",".join("abc"[:columns])
+    for block in range(80, 140):
+        monkeypatch.setattr(csv_rows, "BLOCK_BYTES", block)
+        for ending in ("", "\n"):
+            content = "\n".join([heading, *lines]) + ending
+            pieces = list(read_csv(content))
+            assert [cell for batch, _ in pieces for cell in batch.column(0).to_pylist()] == [row[:5] for row in lines]
+            assert not any(unreadable for _, unreadable in pieces)
+        with pytest.raises(pa.ArrowInvalid, match="ends inside a quoted cell"):
+            list(read_csv("\n".join([heading, *lines[:-1], lines[-1][:-5] + '"1'])))
+    assert [len(batch) for batch, _ in read_csv(heading)] == [0, 0]
+
+
+def read_csv(content: str) -> Iterator[tuple[pa.RecordBatch, dict[int, str]]]:
+    """A CSV that lies in memory, piece by piece."""
+    return csv_rows.csv_pieces(lambda: pa.BufferReader(content.encode()), "in.csv", list, ())
 
 
 def test_places_that_cannot_be_are_refused_first(shop: LoadedVersion, tmp_path: Path) -> None:
