@@ -93,7 +93,7 @@ class Answerer:
             answers = self._loaded.answer(columns)
             labels, scores = self._labels(answers.labels), answers.scores
         else:
-            labels, scores = self._labels(np.empty(0)), np.empty(0)
+            labels, scores = self._labels(np.empty(0, dtype=object)), np.empty(0)
         kept = {_beside(name, ANSWER_NAMES): _plain(batch.column(name)) for name in self._keep}
         own = (_repeated(pa.array([file]), len(rows)), pa.array(rows, type=pa.int64()), labels, pa.array(scores))
         version = _repeated(self._version, len(rows))

@@ -9,13 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from canario.batch.loading import LoadedVersion, load_version
 from canario.batch.running import Progress, score
 from canario.batch.settings import FileFormat, ScoreSettings
 from canario.errors import InputError, TooManyRejects, UsageError
+from canario.model.card import Card, Column, ColumnKind, Label, Task
 from tests.batch.scored import WRITERS, answers_of, bytes_of, customers, read, write
-from tests.serving.small_versions import make_iris, make_rent
+from tests.serving.small_versions import make_iris, make_rent, make_version
 
 SMALL = ScoreSettings(rows_a_part=700, most_rejects_percent=100)
 
@@ -66,6 +68,27 @@ def test_values_and_many_classes_are_answered_too(make: object, tmp_path: Path) 
     )
     score(loaded, str(write(rows, tmp_path / "in.parquet")), str(tmp_path / "out"), SMALL)
     assert read(tmp_path / "out")["label"].tolist() == answers_of(loaded, rows)["label"].tolist()
+
+
+def test_a_piece_of_rejects_alone_is_rejected_whatever_the_classes(tmp_path: Path) -> None:
+    """Five classes, and pieces, parts and files in which no row fits: each row is a reject, and the others are answered."""
+    card = Card(
+        name="five",
+        title="Which of five?",
+        columns=(Column(name="x", kind=ColumnKind.NUMBER, minimum=0, maximum=10),),
+        label=Label(name="kind", task=Task.CLASSIFICATION, classes=tuple("abcde")),
+    )
+    rows = pd.DataFrame({"x": np.random.default_rng(1).uniform(0, 10, 200)})
+    truth = np.array(card.label.classes, dtype=object)[(rows["x"] // 2.001).astype(int)]
+    loaded = load_version(
+        folder=make_version(tmp_path / "version", card, LogisticRegression(max_iter=1000), rows, truth)
+    )
+    write(pd.DataFrame({"x": [99.0] * 3 + [1.0] * 4}), tmp_path / "in/0.parquet", rows_a_group=3)
+    write(pd.DataFrame({"x": [99.0]}), tmp_path / "in/1.csv")
+    settings = ScoreSettings(rows_a_part=3, most_rejects_percent=100)
+    manifest = score(loaded, str(tmp_path / "in"), str(tmp_path / "out"), settings)
+    assert (manifest.answered, manifest.rejected) == (4, 4)
+    assert set(read(tmp_path / "out")["label"]) == {"a"}
 
 
 def test_the_output_is_one_table(shop: LoadedVersion, tmp_path: Path) -> None:
