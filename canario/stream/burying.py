@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from canario.errors import CanarioError
@@ -13,6 +14,7 @@ AT = "canario-at"
 HINT = "canario-hint"
 QUEUE = "canario-queue"
 ATTEMPTS = "canario-attempts"
+OF_A_LETTER = (REASON, AT, HINT, QUEUE, ATTEMPTS)
 ROUNDS = "canario-rounds"
 """How often it went to the end of its queue, because it could not be asked while others could."""
 MOST_ROUNDS = 20
@@ -36,6 +38,16 @@ def cut(letter: Message) -> Message:
     """The letter with the beginning of its body."""
     headers = {**letter.headers, CUT_BYTES: str(len(letter.body))}
     return replace(letter, body=letter.body[:KEPT_OF_A_CUT_BODY_BYTES], headers=headers)
+
+
+def editions(letter: Message) -> Iterator[Message]:
+    """The letter, and what to send in its place while the broker takes none so large: the reason is worth more than the rest."""
+    yield letter
+    shorter = cut(letter) if len(letter.body) > KEPT_OF_A_CUT_BODY_BYTES else letter
+    if shorter is not letter:
+        yield shorter
+    headers = {name: text for name, text in shorter.headers.items() if name in (*OF_A_LETTER, CUT_BYTES)}
+    yield Message(id=letter.id, body=shorter.body, headers=headers, sent_at_seconds=letter.sent_at_seconds)
 
 
 def another_round(message: Message, *, counts: bool) -> Message | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 UNREADABLE = "canario-unreadable"
@@ -21,6 +20,17 @@ CORRELATION = "correlation-id"
 KEPT_OF_A_CUT_BODY_BYTES = 64 * 1024
 LONGEST_WORDS = 8 * 1024
 """Of one header; what is longer is cut."""
+CUT_HEADERS = "canario-cut-headers"
+"""How many headers were left out here, because there is no room for them beside a reason why the message is dead."""
+LONGEST_HEADER_NAME_BYTES = 128
+"""RabbitMQ's client would cut a longer one, and say so only in a log."""
+MOST_FOREIGN_BYTES = 72_000
+"""Of all headers that are not canario's."""
+MOST_OWN_BYTES = 14_000
+"""Of those that are, or say so. A dead letter's own are fewer; a stranger's stay beside them."""
+OWN = "canario-"
+LAST_SECONDS = 253_402_300_799.0
+"""The last second of the year 9999: there is no later moment."""
 
 _FITTING_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
@@ -69,15 +79,49 @@ def cut(body: bytes, longest_bytes: int) -> tuple[bytes, Mapping[str, str]]:
     return body[:KEPT_OF_A_CUT_BODY_BYTES], {UNREADABLE: why, CUT_BYTES: str(len(body)), CUT_DIGEST: digest}
 
 
+def fitting_headers(headers: Mapping[str, str], first: Collection[str]) -> dict[str, str]:
+    """Those that can be passed on with a reason beside them, and how many cannot; why it can't be answered, if the router needed one of these.
+
+    `first` are the last to be left out.
+    """
+    kept: dict[str, str] = {}
+    left_out: list[str] = []
+    room = {True: MOST_OWN_BYTES, False: MOST_FOREIGN_BYTES}
+    for name in sorted(headers, key=lambda each: not (each in first or each == CORRELATION or _is_for_router(each))):
+        size, is_own = header_bytes(name, headers[name]), name.startswith(OWN)
+        if len(name.encode()) > LONGEST_HEADER_NAME_BYTES or size > room[is_own]:
+            left_out.append(name)
+            continue
+        room[is_own] -= size
+        kept[name] = headers[name]
+    if left_out:
+        kept[CUT_HEADERS] = str(len(left_out))
+    if any(map(_is_for_router, left_out)):
+        kept[UNREADABLE] = (
+            f"its headers for the router are too long: a name has at most {LONGEST_HEADER_NAME_BYTES} bytes, "
+            f"all headers together {MOST_FOREIGN_BYTES}"
+        )
+    return kept
+
+
+def _is_for_router(name: str) -> bool:
+    return name[:2].lower() == "x-"
+
+
+def header_bytes(name: str, text: str) -> int:
+    """How much of a frame a header takes."""
+    return len(name.encode()) + len(text.encode()) + 8
+
+
 def seconds(text: str) -> float | None:
-    """A point in time that a header says, in seconds since 1970; None when it is none."""
+    """A point in time that a header says, in seconds since 1970; None when it is none, or none of these years."""
     try:
         read = float(text)
     except ValueError:
         return None
-    return read if math.isfinite(read) and read > 0 else None
+    return read if 0 < read <= LAST_SECONDS else None
 
 
 def moment(at_seconds: float) -> datetime:
-    """Seconds since 1970 as a moment."""
-    return datetime.fromtimestamp(at_seconds, UTC)
+    """Seconds since 1970 as a moment, the last one there is for what is later."""
+    return datetime.fromtimestamp(min(max(at_seconds, 0.0), LAST_SECONDS), UTC)

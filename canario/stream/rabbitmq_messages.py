@@ -9,7 +9,19 @@ from pamqp.commands import Basic
 from canario.errors import NotFound, TooLarge
 from canario.model.stream import ContentType, Message
 from canario.stream.amqp_frames import UNREADABLE_PROPERTIES
-from canario.stream.foreign import CORRELATION, UNREADABLE, cut, fitting_id, moment, seconds, words
+from canario.stream.burying import OF_A_LETTER
+from canario.stream.foreign import (
+    CORRELATION,
+    LONGEST_HEADER_NAME_BYTES,
+    UNREADABLE,
+    cut,
+    fitting_headers,
+    fitting_id,
+    header_bytes,
+    moment,
+    seconds,
+    words,
+)
 
 SENT_AT = "canario-sent-at"
 """AMQP's own timestamp has whole seconds; this header has the rest, for those who can read it."""
@@ -18,8 +30,6 @@ MOST_HEADER_BYTES = 100_000
 """Of one message: properties go in one frame, of 128 KiB unless the broker is set otherwise."""
 LONGEST_NAME_BYTES = 255
 """Of a queue and of most properties."""
-LONGEST_HEADER_NAME_BYTES = 128
-"""The client would cut a longer one, and say so only in a log."""
 
 _OF_THE_BROKER = ("x-death", "x-delivery-count", "x-acquired-count", "x-first-death-", "x-last-death-")
 """How headers begin that a broker adds on the way; they are no part of what was sent, nor for the router."""
@@ -38,7 +48,7 @@ def to_message(properties: Basic.Properties, body: bytes, longest_body_bytes: in
     said = (body, properties.content_type, properties.reply_to, properties.timestamp, properties.app_id, headers)
     kept, about_the_cut = cut(body, longest_body_bytes)
     id_ = fitting_id(words(properties.message_id), said)
-    headers |= about_the_cut
+    headers = {**fitting_headers(headers, OF_A_LETTER), **about_the_cut}
     if properties.cluster_id and UNREADABLE_PROPERTIES.startswith(properties.cluster_id):
         headers[UNREADABLE] = "its properties can't be read: a text that is not UTF-8, or a time that is none"
     return Message(
@@ -92,7 +102,7 @@ def _check(message: Message, headers: dict[str, str]) -> None:
     for name, text, most in (*named, *(("header's name", header, LONGEST_HEADER_NAME_BYTES) for header in headers)):
         if _length(text) > most:
             raise TooLarge(f"the message {message.id[:64]} has a {name} of more than {most} bytes", at=name)
-    number = sum(_length(name) + _length(text) + 8 for name, text in headers.items())
+    number = sum(header_bytes(name, text) for name, text in headers.items())
     if number > MOST_HEADER_BYTES:
         raise TooLarge(
             f"the headers of the message {message.id} have more than {MOST_HEADER_BYTES} bytes", at="headers"

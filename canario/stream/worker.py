@@ -18,7 +18,7 @@ from canario.errors import CanarioError, KernelError, NotFound, TooLarge, Unavai
 from canario.model.stream import ANSWERS, DEAD, Delivery, Message, Priority, queue_name
 from canario.ports.stream import Broker, Receiver
 from canario.stream.asking import VERSION, Router
-from canario.stream.burying import another_round, cut, dead_letter
+from canario.stream.burying import another_round, dead_letter, editions
 from canario.stream.ending import Ending, GivenBack, pause_seconds
 from canario.stream.foreign import CORRELATION
 from canario.stream.ledger import Known, Ledger
@@ -272,12 +272,15 @@ class Worker:
         letter = dead_letter(delivery.message, error, delivery.queue, attempts)
         logger.warning("%s is dead: %s", letter.id, error)
         self._memory.forgive(letter.id)
-        try:
-            await self._link.send(queue_name(self._model, DEAD), letter)
-        except TooLarge:
-            # It fitted into its own queue, and fits no more with the reason: the reason is worth more.
-            await self._link.send(queue_name(self._model, DEAD), cut(letter))
-        return Fate.DEAD
+        for edition in editions(letter):
+            try:
+                await self._link.send(queue_name(self._model, DEAD), edition)
+            except TooLarge as refused:
+                # It fitted into its own queue, and fits no more with the reason.
+                wide = refused
+            else:
+                return Fate.DEAD
+        raise wide
 
     def _forgive(self, message: Message, known: Known) -> None:
         if known.attempts:

@@ -190,6 +190,7 @@ WRONG = {
     "no such file": ("enqueue", "pulse", "not-there.json"),
     "an id that cannot be": ("enqueue", "pulse", "-", "--id", "a b"),
     "a header without a value": ("enqueue", "pulse", "-", "--header", "x-user"),
+    "a header that is no text": ("enqueue", "pulse", "-", "--header", "correlation-id=\udcff"),
     "a broker that nobody knows": ("enqueue", "pulse", "-", "--broker", "redis://here"),
     "a priority that is none": ("enqueue", "pulse", "-", "--priority", "soon"),
     "a router that is none": ("worker", "pulse", "--router", "here"),

@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from canario.errors import TooLarge
+from canario.errors import InputError, TooLarge
 from canario.model.stream import Message
 from canario.stream.amqp_frames import UNREADABLE_PROPERTIES, readable_delivery, readable_header
-from canario.stream.foreign import CUT_BYTES, CUT_DIGEST, KEPT_OF_A_CUT_BODY_BYTES, UNREADABLE, fitting_id, words
+from canario.stream.burying import REASON, another_round, dead_letter
+from canario.stream.foreign import (
+    CUT_BYTES,
+    CUT_DIGEST,
+    CUT_HEADERS,
+    KEPT_OF_A_CUT_BODY_BYTES,
+    UNREADABLE,
+    fitting_id,
+    words,
+)
 from canario.stream.rabbitmq_messages import to_message, to_properties
 
 MOST = 1_000_000
@@ -44,6 +53,18 @@ PROPERTIES = st.builds(
     message_id=st.none() | SHORT,
     timestamp=st.none() | st.datetimes(timezones=st.just(UTC)),
     app_id=st.none() | SHORT,
+)
+HEADERS = st.dictionaries(
+    st.builds(
+        lambda begin, text, times: begin + text * times,
+        st.sampled_from(["", "x-", "canario-", "canario-reason"]),
+        st.text("abc\N{LATIN SMALL LETTER E WITH ACUTE}", max_size=2),
+        st.integers(0, 60),
+    ),
+    st.builds(
+        lambda letter, times: letter * times, st.sampled_from("a\N{GRINNING FACE}"), st.sampled_from([1, 900, 9000])
+    ),
+    max_size=20,
 )
 MESSAGES = st.builds(
     Message,
@@ -84,6 +105,34 @@ def test_ours_come_back_as_they_were(message: Message) -> None:
     _, _, read = pamqp.frame.unmarshal(raw)
     assert isinstance(read, ContentHeader)
     assert to_message(read.properties, message.body, MOST) == message
+
+
+@given(PROPERTIES, HEADERS, st.sampled_from(["", "1e300", "253402300799.9999", "1e11", "nan"]))
+def test_any_clients_message_can_be_dead(properties: Basic.Properties, headers: dict[str, str], sent_at: str) -> None:
+    """Whatever RabbitMQ carried can be carried once more with the longest reason beside it, and the reason arrives whole."""
+    properties.headers = {**headers, **({"canario-sent-at": sent_at} if sent_at else {})}
+    message = to_message(properties, b"{}", MOST)
+    again = another_round(message, counts=True)
+    assert again is None or to_properties(again)
+    error = InputError("\N{GRINNING FACE}" * 2000, at="\N{GRINNING FACE}" * 2000, hint="\N{GRINNING FACE}" * 2000)
+    letter = dead_letter(message, error, "q" * 255, 20)
+    raw = pamqp.frame.marshal(ContentHeader(body_size=2, properties=to_properties(letter)), 1)
+    assert len(raw) <= 128 * 1024
+    _, _, read = pamqp.frame.unmarshal(raw)
+    assert isinstance(read, ContentHeader)
+    assert to_message(read.properties, b"{}", MOST).headers[REASON] == letter.headers[REASON]
+
+
+def test_headers_that_cannot_be_passed_on_are_left_out_and_counted() -> None:
+    """Headers that leave no room for a reason are left out, which is said; one that was for the router makes the message dead."""
+    many = {f"h{number}": "x" * 8192 for number in range(14)}
+    message = to_message(Basic.Properties(headers={**many, "n" * 200: "x", "x-user": "7"}), b"{}", MOST)
+    assert message.headers["x-user"] == "7"
+    assert message.headers[CUT_HEADERS] == "7"
+    assert UNREADABLE not in message.headers
+    cases: list[dict[str, Any]] = [{f"x-{name}": text for name, text in many.items()}, {"x-" + "n" * 200: "x"}]
+    for lost in cases:
+        assert "for the router" in to_message(Basic.Properties(headers=lost), b"{}", MOST).headers[UNREADABLE]
 
 
 def test_a_message_without_an_id_has_the_same_one_again() -> None:

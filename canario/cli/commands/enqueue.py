@@ -177,4 +177,7 @@ def _header(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not name or not sign:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--header")
+    if not text.isprintable():
+        # Bytes that are no UTF-8 come as half characters, which no broker and no ledger can keep.
+        raise click.BadParameter("it holds what is no text", param_hint="--header")
     return name.lower(), value

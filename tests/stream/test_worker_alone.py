@@ -1,0 +1,131 @@
+"""A worker whose router and broker are the test's own: strangers' messages, full queues and answers too large hold up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from canario.errors import InputError, TooLarge, Unavailable
+from canario.model.stream import ANSWERS, DEAD, Message, queue_name, queue_names
+from canario.stream import link, questions, worker
+from canario.stream.asking import Kind, Outcome, Router
+from canario.stream.foreign import CUT_BYTES
+from canario.stream.ledger_sqlite import SqliteLedger
+from canario.stream.sqlite import SqliteBroker, SqliteSender
+from canario.stream.worker import Bounds, Worker
+
+NORMAL = queue_name("m", "normal")
+OTHERS = "client.replies"
+
+Ask = Callable[[Message], Outcome]
+
+
+class OddRouter(Router):
+    """Says what the test wants."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def ask(self, message: Message) -> Outcome:
+        await asyncio.sleep(0.01)  # so that several are asked at once
+        return self._ask(message)
+
+
+class Narrow(SqliteBroker):
+    """Takes no message with so many bytes of headers, as RabbitMQ does."""
+
+    async def sender(self) -> SqliteSender:
+        sender = await super().sender()
+        send = sender.send
+
+        async def checked(queue: str, messages: Sequence[Message]) -> None:
+            for message in messages:
+                if sum(map(len, message.headers.values())) > 1000:
+                    raise TooLarge(f"the headers of {message.id} are too large", at="headers")
+            await send(queue, messages)
+
+        sender.send = checked  # type: ignore[method-assign]
+        return sender
+
+
+def fine(message: Message) -> Outcome:
+    return Outcome(kind=Kind.ANSWERED, body=b"ok", version="v1")
+
+
+def away(message: Message) -> Outcome:
+    return Outcome(kind=Kind.AWAY, error=Unavailable("the router is away"))
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a test need not wait half a minute."""
+    for module in (link, questions, worker):
+        monkeypatch.setattr(module, "LONGEST_PAUSE_SECONDS", 0.05)
+
+
+async def at_work(
+    broker: SqliteBroker, ask: Ask, tmp_path: Path, test: Callable[[Worker], Awaitable[None]], **bounds: float
+) -> None:
+    """Run a worker while the test does."""
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite", "m")
+    one = Worker("m", broker, ledger, OddRouter(ask), Bounds(**bounds))  # type: ignore[arg-type]
+    running = asyncio.create_task(one.run())
+    try:
+        await test(one)
+    finally:
+        one.end()
+        await running
+
+
+async def put(broker: SqliteBroker, queue: str, messages: Sequence[Message]) -> None:
+    await broker.declare([*queue_names("m"), OTHERS])
+    sender = await SqliteBroker.sender(broker)
+    await sender.send(queue, messages)
+    await sender.close()
+
+
+async def taken(broker: SqliteBroker, which: str, number: int, seconds: float = 20.0) -> dict[str, Message]:
+    """So many messages by id; fewer when no more come in time."""
+    queue = queue_name("m", which)
+    receiver = await broker.receiver({queue: 1000})
+    found: dict[str, Message] = {}
+    deadline = time.monotonic() + seconds
+    while len(found) < number and time.monotonic() < deadline:
+        while (delivery := await receiver.take(queue)) is not None:
+            found[delivery.message.id] = delivery.message
+            await receiver.acknowledge(delivery)
+        await receiver.wait(0.1)
+    await receiver.close()
+    return found
+
+
+def some(number: int, prefix: str = "m", reply_to: str = "") -> list[Message]:
+    return [Message(id=f"{prefix}-{place}", body=b"1", reply_to=reply_to) for place in range(number)]
+
+
+def test_a_letter_that_no_broker_takes_as_it_was_is_sent_without_what_is_too_much(tmp_path: Path) -> None:
+    """A dead message whose headers leave no room for the reason is among the dead with its body and the reason, and blocks nobody."""
+    broker = Narrow(tmp_path / "q.sqlite")
+    wide = {"a": "x" * 990}
+    large = b"y" * 100_000
+
+    def ask(message: Message) -> Outcome:
+        if message.id.startswith("m"):
+            return fine(message)
+        return Outcome(kind=Kind.REFUSED, error=InputError("not a row", at="body", hint="send a row"))
+
+    async def test(_: Worker) -> None:
+        bad = [Message(id="bad", body=b"hello", headers=wide), Message(id="large", body=large, headers=wide)]
+        await put(broker, NORMAL, [*bad, *some(40)])
+        assert len(await taken(broker, ANSWERS, 40)) == 40
+        dead = await taken(broker, DEAD, 2)
+        assert dead["bad"].body == b"hello"
+        assert (dead["bad"].headers["canario-reason"], dead["bad"].headers["canario-queue"]) == ("not a row", NORMAL)
+        assert large.startswith(dead["large"].body)
+        assert dead["large"].headers[CUT_BYTES] == "100000"
+
+    asyncio.run(at_work(broker, ask, tmp_path, test))
