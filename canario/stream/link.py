@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 
-from canario.errors import CanarioError, NotFound, Unavailable
+from canario.errors import CanarioError, NotFound, Overloaded, TooLarge, Unavailable
 from canario.model.stream import Message, Priority, queue_name, queue_names
 from canario.ports.stream import Broker, Receiver, Sender
 from canario.stream.batching import Batches
@@ -91,12 +91,27 @@ class Link:
         by_queue: dict[str, list[Message]] = {}
         for queue, message in batch:
             by_queue.setdefault(queue, []).append(message)
-        failed: dict[str, Exception] = {}
-        for queue, messages in by_queue.items():
-            try:
-                await sender.send(queue, messages)
-            except CanarioError as wrong:
-                failed[queue] = wrong
-                if type(wrong) is Unavailable:  # a full queue is no broken connection
-                    self.lost(sender, wrong)
-        return [failed.get(queue) for queue, _ in batch]
+        results = {queue: iter(await self._send_to(sender, queue, messages)) for queue, messages in by_queue.items()}
+        return [next(results[queue]) for queue, _ in batch]
+
+    async def _send_to(self, sender: Sender, queue: str, messages: Sequence[Message]) -> Sequence[Exception | None]:
+        """What kept each of them from being sent."""
+        try:
+            await sender.send(queue, messages)
+        except (TooLarge, Overloaded) as wrong:
+            if len(messages) == 1:
+                return [wrong]
+        except CanarioError as wrong:
+            if type(wrong) is Unavailable:
+                self.lost(sender, wrong)
+            return [wrong] * len(messages)
+        else:
+            return [None] * len(messages)
+        # It is true of one of them, or of all together.
+        results: list[Exception | None] = []
+        for message in messages:
+            (result,) = await self._send_to(sender, queue, [message])
+            results.append(result)
+            if result is not None and not isinstance(result, TooLarge):
+                return [*results, *([result] * (len(messages) - len(results)))]
+        return results

@@ -129,3 +129,34 @@ def test_a_letter_that_no_broker_takes_as_it_was_is_sent_without_what_is_too_muc
         assert dead["large"].headers[CUT_BYTES] == "100000"
 
     asyncio.run(at_work(broker, ask, tmp_path, test))
+
+
+def test_an_answer_that_is_too_large_is_the_only_one_that_is_dead(tmp_path: Path) -> None:
+    """Answers that are sent together with one that the broker does not take arrive all the same."""
+    broker = SqliteBroker(tmp_path / "q.sqlite", longest_body_bytes=1000)
+
+    def ask(message: Message) -> Outcome:
+        return Outcome(kind=Kind.ANSWERED, body=b"x" * (2000 if message.id == "m-3" else 10), version="v1")
+
+    async def test(_: Worker) -> None:
+        await put(broker, NORMAL, some(8))
+        answers = await taken(broker, ANSWERS, 7)
+        dead = await taken(broker, DEAD, 1)
+        assert [*dead] == ["m-3"]
+        assert "too large" in dead["m-3"].headers["canario-reason"]
+        assert answers.keys() | dead.keys() == {message.id for message in some(8)}
+
+    asyncio.run(at_work(broker, ask, tmp_path, test))
+
+
+def test_answers_fit_one_by_one_where_they_do_not_fit_together(tmp_path: Path) -> None:
+    """A queue that takes fewer messages than are answered at once is filled as far as it goes, whenever there is room."""
+    broker = SqliteBroker(tmp_path / "q.sqlite", most_waiting=5)
+
+    async def test(_: Worker) -> None:
+        for turn in range(3):
+            await put(broker, NORMAL, some(5, f"turn{turn}"))
+            await asyncio.sleep(0.3)
+        assert len(await taken(broker, ANSWERS, 15)) == 15
+
+    asyncio.run(at_work(broker, fine, tmp_path, test))
