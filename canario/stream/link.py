@@ -62,18 +62,23 @@ class Link:
         """How many messages wait in each of the model's queues. Raises Unavailable."""
         return await self._broker.waiting(self._queues)
 
-    async def send(self, queue: str, message: Message) -> None:
+    async def send(self, queue: str, message: Message, most_refusals: int = 0) -> None:
         """Send a message once it can be, however long the broker is away or the queue is full.
 
-        Raises GivenBack when the worker ends first, NotFound for a queue that is not the model's own, TooLarge.
+        Raises GivenBack when the worker ends first, NotFound for a queue that is not the model's own, TooLarge, and Overloaded
+        when the queue was full so many times in a row (0: it is waited for).
         """
-        failures = 0
+        failures = refusals = 0
         while True:
             if self._sender is not None and not self.trouble:
                 try:
                     return await self._sends.add((queue, message))
                 except Unavailable as not_now:
                     failures += 1
+                    # A broker that takes nothing at all says so in the same words, and its connection is lost then.
+                    refusals = refusals + 1 if isinstance(not_now, Overloaded) else 0
+                    if refusals and refusals == most_refusals:
+                        raise
                     if failures == 1:
                         logger.warning("%s cannot be sent to %s now: %s", message.id, queue, not_now)
                 except NotFound as unknown:

@@ -12,9 +12,9 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from canario.errors import CanarioError, KernelError, NotFound, TooLarge, Unavailable
+from canario.errors import CanarioError, KernelError, NotFound, Overloaded, TooLarge, Unavailable
 from canario.model.stream import ANSWERS, DEAD, Delivery, Message, Priority, queue_name
 from canario.ports.stream import Broker, Receiver
 from canario.stream.asking import VERSION, Router
@@ -220,7 +220,7 @@ class Worker:
             error = KernelError(reason, hint="it may be what ends them: look at their logs before you send it again")
             return await self._bury(delivery, error, known.attempts)
         try:
-            decided = await self._questions.settle(message)
+            decided, tries = await self._decide(delivery)
         except GivenBack:
             self._forgive(message, known)
             raise
@@ -229,14 +229,31 @@ class Worker:
         if decided.fate is Fate.ANSWERED:
             return await self._answer(delivery, decided)
         self._forgive(message, known)
-        attempts = known.attempts + decided.tries
         if decided.fate is Fate.POSTPONED:
+            return Fate.POSTPONED
+        return await self._bury(delivery, decided.error, known.attempts + tries)
+
+    async def _decide(self, delivery: Delivery) -> tuple[Decided, int]:
+        """What becomes of a message, which is at the end of its queue if that is it, and after how many tries. Raises GivenBack."""
+        message, tries = delivery.message, 0
+        while True:
+            decided = await self._questions.settle(message)
+            tries += decided.tries
+            if decided.fate is not Fate.POSTPONED:
+                return decided, tries
             again = another_round(message, counts=decided.others_were_answered)
-            if again is not None:
+            if again is None:
+                return replace(decided, fate=Fate.DEAD), tries
+            try:
+                await self._link.send(delivery.queue, again, most_refusals=1)
+            except Overloaded:
+                # Who waits here for room keeps the places of those who would make it: its next round begins in hand.
+                message = again
+            except TooLarge:
+                return replace(decided, fate=Fate.DEAD), tries
+            else:
                 logger.warning("%s goes to the end of %s: %s", message.id, delivery.queue, decided.error)
-                await self._link.send(delivery.queue, again)
-                return Fate.POSTPONED
-        return await self._bury(delivery, decided.error, attempts)
+                return decided, tries
 
     async def _answer(self, delivery: Delivery, decided: Decided) -> str:
         message = delivery.message

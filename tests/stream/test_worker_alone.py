@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from canario.errors import InputError, TooLarge, Unavailable
+from canario.errors import InputError, Overloaded, TooLarge, Unavailable
 from canario.model.stream import ANSWERS, DEAD, Message, queue_name, queue_names
 from canario.stream import link, questions, worker
 from canario.stream.asking import Kind, Outcome, Router
@@ -103,6 +104,20 @@ async def taken(broker: SqliteBroker, which: str, number: int, seconds: float = 
     return found
 
 
+async def kept_full(broker: SqliteBroker, queue: str, seconds: float) -> int:
+    """Send whatever there is room for; how many messages were sent."""
+    sent, deadline = 0, time.monotonic() + seconds
+    await broker.declare(queue_names("m"))
+    sender = await broker.sender()
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Overloaded):
+            await sender.send(queue, [Message(id=f"s-{sent}", body=b"1")])
+            sent += 1
+        await asyncio.sleep(0.02)
+    await sender.close()
+    return sent
+
+
 def some(number: int, prefix: str = "m", reply_to: str = "") -> list[Message]:
     return [Message(id=f"{prefix}-{place}", body=b"1", reply_to=reply_to) for place in range(number)]
 
@@ -149,14 +164,18 @@ def test_an_answer_that_is_too_large_is_the_only_one_that_is_dead(tmp_path: Path
     asyncio.run(at_work(broker, ask, tmp_path, test))
 
 
-def test_answers_fit_one_by_one_where_they_do_not_fit_together(tmp_path: Path) -> None:
-    """A queue that takes fewer messages than are answered at once is filled as far as it goes, whenever there is room."""
+def test_a_full_queue_and_a_router_that_comes_back_are_no_deadlock(tmp_path: Path) -> None:
+    """Messages that can't go to the end of their full queue are asked about again, and all are answered once the router is back."""
     broker = SqliteBroker(tmp_path / "q.sqlite", most_waiting=5)
+    is_up = [False]
 
-    async def test(_: Worker) -> None:
-        for turn in range(3):
-            await put(broker, NORMAL, some(5, f"turn{turn}"))
-            await asyncio.sleep(0.3)
-        assert len(await taken(broker, ANSWERS, 15)) == 15
+    async def test(one: Worker) -> None:
+        sent = await kept_full(broker, NORMAL, seconds=2.0)
+        is_up[0] = True
+        answers: dict[str, Message] = {}
+        while len(answers) < sent and (more := await taken(broker, ANSWERS, 1, seconds=5.0)):
+            answers |= more
+        assert answers.keys() == {f"s-{number}" for number in range(sent)}
+        assert one.troubles() == []
 
-    asyncio.run(at_work(broker, fine, tmp_path, test))
+    asyncio.run(at_work(broker, lambda each: fine(each) if is_up[0] else away(each), tmp_path, test, prefetch=3))
