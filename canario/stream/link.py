@@ -69,16 +69,19 @@ class Link:
         when the queue was full so many times in a row (0: it is waited for).
         """
         failures = refusals = 0
+        refused_by: Sender | None = None
         while True:
             if self._sender is not None and not self.trouble:
                 try:
                     return await self._sends.add((queue, message))
                 except Unavailable as not_now:
                     failures += 1
-                    # A broker that takes nothing at all says so in the same words, and its connection is lost then.
-                    refusals = refusals + 1 if isinstance(not_now, Overloaded) else 0
-                    if refusals and refusals == most_refusals:
-                        raise
+                    if isinstance(not_now, Overloaded):
+                        # A broker that takes nothing at all says so in the same words, and its connection is lost then.
+                        refusals = refusals + 1 if refused_by is self._sender else 1
+                        refused_by = self._sender
+                        if refusals == most_refusals:
+                            raise
                     if failures == 1:
                         logger.warning("%s cannot be sent to %s now: %s", message.id, queue, not_now)
                 except NotFound as unknown:

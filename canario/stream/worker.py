@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from canario.errors import CanarioError, KernelError, NotFound, Overloaded, TooLarge, Unavailable
-from canario.model.stream import ANSWERS, DEAD, Delivery, Message, Priority, queue_name
+from canario.model.stream import ANSWERS, DEAD, Delivery, Message, Priority, queue_name, queue_names
 from canario.ports.stream import Broker, Receiver
 from canario.stream.asking import VERSION, Router
 from canario.stream.burying import another_round, dead_letter, editions
@@ -31,6 +31,9 @@ from canario.stream.turns import Turns
 
 MOST_ATTEMPTS = 20
 """Of a message that was lent so often to workers who went without a word: it may be what ends them."""
+MOST_REFUSALS = 8
+"""By a full queue that is not the model's own, of one answer: a quarter of a minute."""
+REMEMBERED_AS_FULL_SECONDS = 60.0
 DRAIN_SECONDS = 25.0
 CLOSING_SECONDS = 5.0
 """A broker that says nothing need not be told that we go."""
@@ -86,6 +89,8 @@ class Worker:
         self._hands = asyncio.Semaphore(bounds.concurrency + len(Priority) * bounds.prefetch)
         self._under_way: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._full_until: dict[str, float] = {}
+        """Queues for answers that were full for too long, and until when they are tried once only."""
 
     def end(self) -> None:
         """Take nothing more, finish what was begun, give back the rest."""
@@ -275,15 +280,26 @@ class Worker:
     async def _send_answer(self, delivery: Delivery, answer: Message, outcome: str) -> str:
         queue = delivery.message.reply_to or queue_name(self._model, ANSWERS)
         try:
-            await self._link.send(queue, answer)
+            await self._link.send(queue, answer, self._patience_with(queue))
+        except Overloaded as full:
+            self._full_until[queue] = time.monotonic() + REMEMBERED_AS_FULL_SECONDS
+            hint = "have somebody read the queue, then send the message again: its answer is kept"
+            return await self._bury(delivery, Overloaded(full.message, at="reply_to", hint=hint), 1)
         except NotFound as unknown:
             hint = "have the queue, then send the message again: its answer is kept"
             return await self._bury(delivery, NotFound(unknown.message, at="reply_to", hint=hint), 1)
         except TooLarge as wide:
             error = TooLarge(f"its answer is too large: {wide.message}", at="body", hint="send fewer rows in a message")
             return await self._bury(delivery, error, 1)
+        self._full_until.pop(queue, None)
         self._memory.was_sent(answer.id)
         return outcome
+
+    def _patience_with(self, queue: str) -> int:
+        """How often it may be full before an answer is given up. The model's own queues are waited for; nobody need read another."""
+        if queue in queue_names(self._model):
+            return 0
+        return 1 if time.monotonic() < self._full_until.get(queue, 0.0) else MOST_REFUSALS
 
     async def _bury(self, delivery: Delivery, error: CanarioError, attempts: int) -> str:
         letter = dead_letter(delivery.message, error, delivery.queue, attempts)

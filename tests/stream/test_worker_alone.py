@@ -91,7 +91,7 @@ async def put(broker: SqliteBroker, queue: str, messages: Sequence[Message]) -> 
 
 async def taken(broker: SqliteBroker, which: str, number: int, seconds: float = 20.0) -> dict[str, Message]:
     """So many messages by id; fewer when no more come in time."""
-    queue = queue_name("m", which)
+    queue = which if which == OTHERS else queue_name("m", which)
     receiver = await broker.receiver({queue: 1000})
     found: dict[str, Message] = {}
     deadline = time.monotonic() + seconds
@@ -179,3 +179,23 @@ def test_a_full_queue_and_a_router_that_comes_back_are_no_deadlock(tmp_path: Pat
         assert one.troubles() == []
 
     asyncio.run(at_work(broker, lambda each: fine(each) if is_up[0] else away(each), tmp_path, test, prefetch=3))
+
+
+def test_a_full_queue_of_somebody_else_holds_up_nobody(tmp_path: Path) -> None:
+    """Answers for a queue that nobody reads are given up after a while; the question is dead, its answer is kept, and the others are answered."""
+    broker = SqliteBroker(tmp_path / "q.sqlite", most_waiting=100)
+
+    async def test(_: Worker) -> None:
+        await put(broker, OTHERS, some(100, "old"))
+        await put(broker, NORMAL, [*some(40, "stuck", reply_to=OTHERS), *some(20)])
+        assert len(await taken(broker, ANSWERS, 20)) == 20
+        dead = await taken(broker, DEAD, 40)
+        assert dead.keys() == {message.id for message in some(40, "stuck")}
+        letter = dead["stuck-7"]
+        assert letter.headers["canario-at"] == "reply_to"
+        assert "its answer is kept" in letter.headers["canario-hint"]
+        await taken(broker, OTHERS, 100)
+        await put(broker, NORMAL, some(40, "stuck", reply_to=OTHERS))
+        assert (await taken(broker, OTHERS, 40)).keys() == dead.keys()
+
+    asyncio.run(at_work(broker, fine, tmp_path, test))
