@@ -13,6 +13,7 @@ from io import IOBase
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from canario.batch.csv_rows import csv_pieces
@@ -21,6 +22,8 @@ from canario.batch.places import reaching
 from canario.batch.settings import FileFormat
 from canario.errors import InputError
 
+pc: Any = pyarrow.compute
+"""Its stubs lack what it has."""
 PIECE_ROWS = 16_384
 """What is checked and answered at once: few enough to stay in the processor's cache."""
 BUFFER_BYTES = 64 * 1024
@@ -136,7 +139,7 @@ def _parquet(source: Source, wanted: Wanted, first_row: int) -> Iterator[Piece]:
         coded = [name for name in wanted.categories if name in schema.names and _is_text(schema.field(name).type)]
         table = pq.ParquetFile(file, metadata=metadata, read_dictionary=coded, **ways)
         present = _chosen(source, schema, wanted)
-        yield Piece(0, pa.RecordBatch.from_pylist([], schema=pa.schema([schema.field(name) for name in present])))
+        yield Piece(0, _plain(_empty(schema, present)))
         begins, group = 0, 0
         while group < metadata.num_row_groups and begins + metadata.row_group(group).num_rows <= first_row:
             begins += metadata.row_group(group).num_rows
@@ -159,13 +162,44 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield _joined(waiting)
             waiting = []
         if len(batch):
-            waiting.append(batch)
+            waiting.append(_plain(batch))
     if waiting:
         yield _joined(waiting)
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+def _empty(schema: pa.Schema, names: Sequence[str]) -> pa.RecordBatch:
+    fields = [schema.field(name) for name in names]
+    empty: list[Any] = [pa.nulls(0, cast("Any", field_.type)) for field_ in fields]
+    return pa.RecordBatch.from_arrays(empty, schema=pa.schema(fields))
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same values without runs and views: much of Arrow, such as taking some of the rows, knows neither."""
+    for place, field_ in enumerate(batch.schema):
+        array = _without_views(batch.column(place))
+        if array.type != field_.type:
+            batch = batch.set_column(place, field_.name, array)
+    return batch
+
+
+def _without_views(array: Any) -> Any:
+    type_ = array.type
+    if pa.types.is_run_end_encoded(type_):
+        values = _without_views(array.values)
+        return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(array.run_ends, values))
+    if pa.types.is_dictionary(type_) and _is_view(type_.value_type):
+        return pa.DictionaryArray.from_arrays(array.indices, _without_views(array.dictionary))
+    if _is_view(type_):
+        return array.cast(pa.string() if pa.types.is_string_view(type_) else pa.binary())
+    return array
+
+
+def _is_view(type_: pa.DataType) -> bool:
+    return pa.types.is_string_view(type_) or pa.types.is_binary_view(type_)
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -177,7 +211,7 @@ def _arrow(source: Source, wanted: Wanted) -> Iterator[Piece]:
         is_file = file.read(len(ARROW_FILE)) == ARROW_FILE
         file.seek(0)
         batches = _arrow_batches(source, file, wanted, is_file=is_file)
-        yield Piece(0, next(batches))
+        yield Piece(0, _plain(next(batches)))
         begins = 0
         for batch in _gathered(batches):
             share = file.tell() / (source.size_bytes or 1)
@@ -192,7 +226,7 @@ def _arrow_batches(source: Source, file: Any, wanted: Wanted, *, is_file: bool) 
     schema = opened.schema
     present = _chosen(source, schema, wanted)
     ways = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in present])
-    yield pa.RecordBatch.from_pylist([], schema=pa.schema([schema.field(name) for name in present]))
+    yield _empty(schema, present)
     file.seek(0)
     opened = pa.ipc.open_file(file, options=ways) if is_file else pa.ipc.open_stream(file, options=ways)
     if is_file:

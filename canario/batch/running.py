@@ -21,7 +21,7 @@ from canario.batch.parts import REJECTS_FOLDER, Chunk, Done, Job, OutputFolder
 from canario.batch.places import Place, place_of
 from canario.batch.reading import Piece, Wanted, pieces_of
 from canario.batch.settings import FileFormat, ScoreSettings
-from canario.batch.writing import bytes_of
+from canario.batch.writing import bytes_of, check_writable
 from canario.errors import Conflict, TooManyRejects, UsageError
 from canario.model.batch import InputFile, Manifest
 
@@ -195,6 +195,7 @@ class _Scoring:
         for piece in _ahead(pieces_of(source, self._answerer.wanted, first_row)):
             if not len(piece.batch):
                 self._answerer.check_columns(piece.batch.schema, source.name)
+                check_writable(piece.batch.schema, self._kind, source.name)
             rest = piece
             while len(rest.batch):
                 end = begins + self._settings.rows_a_part
