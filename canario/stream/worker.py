@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from canario.stream.asking import VERSION, Router
 from canario.stream.burying import another_round, dead_letter, editions
 from canario.stream.ending import Ending, GivenBack, pause_seconds
 from canario.stream.foreign import CORRELATION
-from canario.stream.ledger import Known, Ledger
+from canario.stream.ledger import MOST_FORGOTTEN, Known, Ledger
 from canario.stream.link import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Link
 from canario.stream.metrics import Metrics
 from canario.stream.places import Places
@@ -338,7 +339,7 @@ class Worker:
 
     async def _housekeep(self) -> None:
         """What has time: marks to write, queues to count, old answers to forget."""
-        counted_at = forgot_at = 0.0
+        counted_at = forgot_at = -math.inf
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             now = time.monotonic()
@@ -346,7 +347,9 @@ class Worker:
                 await self._memory.flush()
                 if now - forgot_at >= FORGETTING_SECONDS:
                     forgot_at = now
-                    await self._memory.forget(time.time() - self._bounds.kept_seconds)
+                    forgotten = await self._memory.forget(time.time() - self._bounds.kept_seconds)
+                    if forgotten >= MOST_FORGOTTEN:
+                        forgot_at = -math.inf  # there is more, and more than this may come in a minute
                 if now - counted_at >= COUNTING_SECONDS and not self._link.trouble:
                     counted_at = now
                     for queue, messages in (await self._link.waiting()).items():

@@ -15,6 +15,7 @@ from canario.model.stream import ANSWERS, DEAD, Message, queue_name, queue_names
 from canario.stream import link, questions, worker
 from canario.stream.asking import Kind, Outcome, Router
 from canario.stream.foreign import CUT_BYTES
+from canario.stream.ledger import Known
 from canario.stream.ledger_sqlite import SqliteLedger
 from canario.stream.sqlite import SqliteBroker, SqliteSender
 from canario.stream.worker import Bounds, Worker
@@ -199,3 +200,21 @@ def test_a_full_queue_of_somebody_else_holds_up_nobody(tmp_path: Path) -> None:
         assert (await taken(broker, OTHERS, 40)).keys() == dead.keys()
 
     asyncio.run(at_work(broker, fine, tmp_path, test))
+
+
+def test_old_answers_are_forgotten_as_fast_as_they_come(tmp_path: Path) -> None:
+    """However many answers have become too old since the last time, all are forgotten within seconds: the ledger does not grow without bound."""
+    broker = SqliteBroker(tmp_path / "q.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite", "m")
+    ledger.write([Message(id=str(number), body=b"x") for number in range(25_000)], [], [])
+
+    sample = {str(number): False for number in range(0, 25_000, 100)}
+
+    async def test(_: Worker) -> None:
+        async with asyncio.timeout(20):
+            while any(each != Known() for each in ledger.look(sample).values()):
+                await asyncio.sleep(0.1)
+
+    asyncio.run(at_work(broker, fine, tmp_path, test, kept_seconds=0.001))
+    assert ledger.forget(time.time() + 1) == 0
+    ledger.close()
