@@ -113,7 +113,9 @@ def _json_rows(content: bytes) -> list[dict[str, Any]]:
             rows += msgspec.convert(inner, list[dict[str, Any]])
     except (ValueError, RecursionError) as wrong:
         raise InputError(f"this is no JSON of rows: {wrong}", at="FILE", hint="a row is one object") from wrong
-    if len({tuple(row) for row in rows}) > 1:
+    if not rows:
+        raise InputError("there is no row", at="FILE", hint="send at least one")
+    if len({frozenset(row) for row in rows}) > 1:
         raise InputError(
             "the rows differ in their columns", at="FILE", hint="give each row every column, null where empty"
         )

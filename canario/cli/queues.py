@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from canario.adapters.homes import rooms_folder
 from canario.adapters.versions import find_version
-from canario.errors import CanarioError, Unavailable, UsageError
+from canario.errors import CanarioError, TooLarge, Unavailable
 from canario.model.stream import DEAD, Delivery, Message, queue_name, queue_names
 from canario.ports.stream import Broker, Receiver
 
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.5
 async def refuse_unknown(broker: Broker, model: str) -> None:
     """Raise NotFound for a model that this machine does not know, before a file is made for its queues.
 
-    Only the embedded broker is asked: what may be sent to others is theirs to say. Raises UsageError for a version's name.
+    Only the embedded broker is asked: what may be sent to others is theirs to say.
     """
     from canario.stream.sqlite import SqliteBroker
 
@@ -32,9 +32,7 @@ async def refuse_unknown(broker: Broker, model: str) -> None:
         return
     if await broker.has_any(queue_names(model)):
         return
-    found = find_version(model).record.name
-    if found.model != model:
-        raise UsageError(f"{model} names a version, and queues are a model's", at="MODEL", hint=f"write {found.model}")
+    find_version(model)
 
 
 async def put(broker: Broker, model: str, queue: str, messages: Sequence[Message], told: Callable[[int], None]) -> None:
@@ -143,5 +141,7 @@ async def _look(
 def problem_of(error: CanarioError, sent: int, prefix: str) -> CanarioError:
     """An error while sending, with what is safe to do."""
     hint = f"send the same file again with --id {prefix}: what has arrived does not count twice"
+    if isinstance(error, TooLarge):
+        hint = error.hint
     before = f"{sent} message{' was' if sent == 1 else 's were'} sent before"
     return type(error)(f"{error.message}; {before}", at=error.at, hint=hint)

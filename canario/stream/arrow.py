@@ -49,9 +49,22 @@ def answer_rows(body: bytes) -> list[dict[str, Any]]:
 
 
 def rows_stream(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Rows of equal names as one Arrow stream: a column of only whole numbers as such, one with a fraction as floats."""
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return _stream({name: pa.array(values, _kind_of(values)) for name, values in columns.items()})
+    """Rows of equal names as one Arrow stream: a column of only whole numbers as such, one with a fraction as floats.
+
+    Raises InputError for a column that holds neither words nor numbers, or both.
+    """
+    return _stream({name: _column(name, [row[name] for row in rows]) for name in rows[0]})
+
+
+def _column(name: str, values: Sequence[Any]) -> pa.Array[Any]:
+    try:
+        return pa.array(values, _kind_of(values))
+    except (pa.ArrowException, OverflowError, UnicodeError) as misfit:
+        raise InputError(
+            f"{name[:60]} cannot be a column of an Arrow stream: {str(misfit)[:200]}",
+            at=name[:60],
+            hint="give it words only, booleans only, or numbers of at most 64 bits; without --arrow each row goes as it is",
+        ) from misfit
 
 
 def _stream(columns: Mapping[str, pa.Array[Any]]) -> bytes:

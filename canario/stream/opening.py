@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from canario.adapters.homes import stream_file
 from canario.errors import UsageError
+from canario.model.version import MODEL_PATTERN
 from canario.ports.stream import Broker
 
 BROKER_URL = "CANARIO_BROKER_URL"
@@ -16,10 +18,11 @@ _HINT = f"set {BROKER_URL} to amqp://USER:PASSWORD@HOST:5672/VHOST, amqps://... 
 
 
 def open_broker(model: str, url: str | None = None) -> Broker:
-    """The broker of one model's messages; it connects with the first question. Raises UsageError for a URL that cannot be.
+    """The broker of one model's messages; it connects with the first question. Raises UsageError for a name or a URL that cannot be.
 
     `url` in place of the setting, "" for the file of this machine.
     """
+    _check_name(model)
     url = os.environ.get(BROKER_URL, "") if url is None else url
     scheme, colon, rest = url.partition(":")
     if not url or (scheme == "sqlite" and colon):
@@ -36,6 +39,20 @@ def open_broker(model: str, url: str | None = None) -> Broker:
     from canario.stream.rabbitmq import RabbitMq
 
     return RabbitMq(url)
+
+
+def _check_name(model: str) -> None:
+    """It becomes the name of a file, and of queues."""
+    if re.fullmatch(MODEL_PATTERN, model):
+        return
+    begins, colon, _ = model.partition(":")
+    if colon and re.fullmatch(MODEL_PATTERN, begins):
+        raise UsageError(f"{model} names a version, and queues are a model's", at="MODEL", hint=f"write {begins}")
+    raise UsageError(
+        f"{model[:80]!r} is no model's name",
+        at="MODEL",
+        hint="it has up to 50 small letters, digits and hyphens; `canario list` shows the models stored here",
+    )
 
 
 def _sqlite_settings(query: str) -> dict[str, int]:

@@ -23,7 +23,8 @@ async def serve_operator(
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
             async with asyncio.timeout(REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(head.split(b" ", 2)[1].partition(b"?")[0], troubles, metrics))
+                path = b"".join(head.split(b" ", 2)[1:2]).partition(b"?")[0]  # none in what is no request
+                writer.write(_response(path, troubles, metrics))
                 await writer.drain()
         writer.close()
 

@@ -160,3 +160,21 @@ def test_rows_of_a_person_become_columns() -> None:
     table = pa.ipc.open_stream(body).read_all()
     assert table.to_pylist() == [{"a": 1, "b": 1.0, "c": None, "d": True}, {"a": 2, "b": 0.5, "c": "x", "d": None}]
     assert table.schema.field("a").type == pa.int64()
+
+
+MISFITS: dict[str, list[Any]] = {
+    "words and numbers": [1, "fast"],
+    "lists": [[1.0], [2.0]],
+    "more than 64 bits": [1, 2**64],
+    "half a character": ["\udcff", "x"],
+    "booleans and numbers": [True, "x"],
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_a_column_of_no_one_kind_is_refused_by_its_name(name: str) -> None:
+    """What cannot be a column is an error that names it and says what to do."""
+    with pytest.raises(InputError, match="rate cannot be a column") as refused:
+        rows_stream([{"age": 1, "rate": value} for value in MISFITS[name]])
+    assert refused.value.at == "rate"
+    assert refused.value.hint

@@ -188,6 +188,8 @@ def test_an_amqp_broker_is_asked_for_any_model(empty_home: Path) -> None:
 
 WRONG = {
     "no such file": ("enqueue", "pulse", "not-there.json"),
+    "a path for a model": ("enqueue", "../../evil", "-"),
+    "a path for a worker's model": ("worker", "../../evil", "--router", "http://127.0.0.1:9"),
     "an id that cannot be": ("enqueue", "pulse", "-", "--id", "a b"),
     "a header without a value": ("enqueue", "pulse", "-", "--header", "x-user"),
     "a header that is no text": ("enqueue", "pulse", "-", "--header", "correlation-id=\udcff"),
@@ -211,6 +213,7 @@ def test_wrong_usage_is_exit_code_2_with_a_hint(name: str, empty_home: Path) -> 
 BROKEN = {
     "nothing": ("", "empty"),
     "no rows": ("[1, 2]", "no JSON of rows"),
+    "an empty list": ("[]", "there is no row"),
     "rows that differ": ('[{"a": 1}, {"b": 2}]', "differ in their columns"),
     "a CSV with a word for a number": ("rate,variation,age\nfast,1,1\n", "rate"),
     "a CSV without a column": ("rate,variation\n1,1\n", "age"),
@@ -225,6 +228,39 @@ def test_a_file_that_holds_no_rows_sends_nothing(name: str, empty_home: Path) ->
     assert (run.code, run.stdout) == (1, "")
     assert reason in run.stderr
     assert not (empty_home / "stream" / "pulse.sqlite").exists()
+
+
+ARROW = {
+    "no rows": ('{"rows": []}', "there is no row"),
+    "words and numbers": ('[{"rate": 70, "age": 1}, {"rate": "fast", "age": 2}]', "rate cannot be a column"),
+    "a list as a value": ('[{"rate": [70]}]', "rate cannot be a column"),
+    "a number without end": ('[{"rate": 99999999999999999999}, {"rate": 1}]', "rate cannot be a column"),
+}
+
+
+@pytest.mark.parametrize("name", ARROW)
+def test_rows_that_are_no_columns_send_nothing(name: str, empty_home: Path) -> None:
+    """With --arrow rows become columns; where they cannot, it says which and why."""
+    content, reason = ARROW[name]
+    run = canario("enqueue", "pulse", "-", "--arrow", given=content)
+    assert (run.code, run.stdout) == (1, "")
+    assert reason in run.stderr
+    assert "hint:" in run.stderr
+    assert not (empty_home / "stream" / "pulse.sqlite").exists()
+
+
+def test_columns_may_come_in_any_order(empty_home: Path) -> None:
+    """Rows with the same columns in another order are rows of one file."""
+    run = canario("enqueue", "pulse", "-", "--id", "x", given='[{"rate": 1, "age": 1}, {"age": 1, "rate": 1}]')
+    assert (run.code, run.stdout) == (0, "x-1 to x-2\n"), run.stderr
+
+
+def test_a_row_that_no_broker_takes_is_told_what_helps(empty_home: Path) -> None:
+    """Sending the same again does not make it smaller: the hint is to send less in one message."""
+    run = canario("enqueue", "pulse", "-", given=json.dumps([{"rate": "x" * 17_000_000}]))
+    assert run.code == 1
+    assert "send its rows in several messages" in run.stderr
+    assert "--id" not in run.stderr
 
 
 def test_a_model_that_is_not_up_has_no_worker(empty_home: Path) -> None:

@@ -79,6 +79,15 @@ def test_a_wrong_url_is_refused_before_anything_starts(url: str) -> None:
     assert "s3cret" not in f"{refused.value.message} {refused.value.at} {refused.value.hint}"
 
 
+@pytest.mark.parametrize("model", ["../../evil", "", "Fraud", "fraud:v1", "a/b", "f" * 51])
+def test_queues_are_a_models(model: str, tmp_path: Path) -> None:
+    """What cannot be a model's name is refused: it would become the name of a file, perhaps outside the home."""
+    for url in ("", f"sqlite:{tmp_path / 'q'}", "amqp://guest:guest@127.0.0.1:9/"):
+        with pytest.raises(UsageError, match=r"a model's|no model's name") as refused:
+            open_broker(model, url)
+        assert refused.value.hint
+
+
 @in_time
 async def test_the_example_of_the_page_sends_a_question(rabbitmq: RabbitMqServer) -> None:
     """What the page shows to other clients of RabbitMQ works as it is written."""
