@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from canario.adapters.homes import rooms_folder
 from canario.adapters.versions import find_version
-from canario.errors import CanarioError, TooLarge, Unavailable
+from canario.errors import CanarioError, Conflict, TooLarge, Unavailable
 from canario.model.stream import DEAD, Delivery, Message, queue_name, queue_names
 from canario.ports.stream import Broker, Receiver
 
@@ -18,6 +19,10 @@ FOREIGN_SECONDS = 3600.0
 """Answers that nobody waits for any more."""
 SENT_AT_ONCE = 500
 PREFETCH = 1000
+MOST_HELD = 65_535
+"""Messages in one person's hands; AMQP cannot say more."""
+MOST_DOUBLINGS = 5
+"""Of the pause before a broker that is away is tried again."""
 LOOK_SECONDS = 0.5
 
 
@@ -52,24 +57,32 @@ async def answers_to(
 ) -> int:
     """Tell each answer or dead letter, with its queue, once; how many there were when all or the time was over."""
     missing, deadline = set(ids), time.monotonic() + timeout_seconds
-    replies, dead = queue_name(model, REPLIES), queue_name(model, DEAD)
+    prefetch = {queue_name(model, REPLIES): PREFETCH, queue_name(model, DEAD): PREFETCH}
     while missing and time.monotonic() < deadline:
         # What is not ours goes back when the receiver is closed, to whoever else waits.
-        receiver = await broker.receiver({replies: PREFETCH, dead: PREFETCH})
+        receiver = await broker.receiver(prefetch)
         try:
-            await _collect(receiver, (replies, dead), missing, found, deadline)
+            held = await _collect(receiver, prefetch, missing, found, deadline)
         finally:
             await receiver.close()
+        # Ours may wait behind as many older ones as we may hold.
+        prefetch = {queue: _more(most) if held[queue] >= most else most for queue, most in prefetch.items()}
     return len(ids) - len(missing)
 
 
 async def _collect(
-    receiver: Receiver, queues: Sequence[str], missing: set[str], found: Callable[[str, Message], None], deadline: float
-) -> None:
+    receiver: Receiver,
+    prefetch: Mapping[str, int],
+    missing: set[str],
+    found: Callable[[str, Message], None],
+    deadline: float,
+) -> Counter[str]:
+    """Take what is ours, until what is others' is to go back or to make room; what is held, by queue."""
+    held: Counter[str] = Counter()
     is_foreign = False
     while missing and time.monotonic() < deadline:
         took = False
-        for queue in queues:
+        for queue in prefetch:
             while (delivery := await receiver.take(queue)) is not None:
                 took, message = True, delivery.message
                 is_ours = message.id in missing
@@ -79,11 +92,17 @@ async def _collect(
                 if (is_ours and not queue.endswith(f".{DEAD}")) or _is_stale(message, queue):
                     await receiver.acknowledge(delivery)
                 else:
+                    held[queue] += 1
                     is_foreign = is_foreign or not is_ours
         if not took:
             await receiver.wait(LOOK_SECONDS)
-            if is_foreign:
-                return
+            if is_foreign or any(held[queue] >= most for queue, most in prefetch.items()):
+                break
+    return held
+
+
+def _more(prefetch: int) -> int:
+    return min(4 * prefetch, MOST_HELD)
 
 
 def _is_stale(message: Message, queue: str) -> bool:
@@ -96,37 +115,50 @@ async def look(
     """Tell the messages of a queue, one of each id, oldest first; with `take` they are gone then."""
     await broker.declare([queue])
     seen: set[str] = set()
-    failures = 0
+    failures, prefetch = 0, min(max(PREFETCH, number), MOST_HELD)
     while True:
         try:
-            receiver = await broker.receiver({queue: max(PREFETCH, number)})
+            receiver = await broker.receiver({queue: prefetch})
+            failures = 0
             try:
-                await _look(receiver, queue, number, follow=follow, take=take, tell=tell, seen=seen)
+                is_full = await _look(receiver, queue, prefetch, number, follow=follow, take=take, tell=tell, seen=seen)
             finally:
                 await receiver.close()
         except Unavailable:
-            failures += 1
+            failures = min(failures + 1, MOST_DOUBLINGS)
             if not follow:
                 raise
-        else:
+            await asyncio.sleep(min(5.0, 0.2 * 2.0**failures))
+            continue
+        if not is_full:
             return
-        await asyncio.sleep(min(5.0, 0.2 * 2.0**failures))
+        if prefetch == MOST_HELD:
+            raise Conflict(
+                f"{MOST_HELD} messages of {queue} are held, and no more can be looked at without taking them",
+                hint="--take takes them out of the queue",
+            )
+        # It gives all back and begins again: those that were told come first.
+        prefetch = _more(prefetch)
 
 
 async def _look(
     receiver: Receiver,
     queue: str,
+    prefetch: int,
     number: int,
     *,
     follow: bool,
     take: bool,
     tell: Callable[[Message], None],
     seen: set[str],
-) -> None:
-    idle = 0
+) -> bool:
+    """Tell what comes; whether it ended because as many are held as may be."""
+    idle = held = 0
     while follow or (len(seen) < number and idle < 2):
         delivery: Delivery | None = await receiver.take(queue)
         if delivery is None:
+            if held >= prefetch:
+                return True
             await receiver.wait(LOOK_SECONDS)
             idle += 1
             continue
@@ -136,6 +168,9 @@ async def _look(
             tell(delivery.message)
         if take:
             await receiver.acknowledge(delivery)
+        else:
+            held += 1
+    return False
 
 
 def problem_of(error: CanarioError, sent: int, prefix: str) -> CanarioError:
