@@ -1,6 +1,7 @@
 """Late labels in a cluster: the controller joins what the servers sent to the database, in a thread a model; judging is for the engine.
 
-A database that is away makes labels unknown: the last counts stay, as they only grow, and no gate passes or fails for that.
+A database that is away makes labels unknown: the last counts stay, as they only grow, and no gate passes or fails for that. Before the
+first look at it there are no counts at all, and a rollout holds.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class ClusterLabels:
     def add_to(self, counts: Mapping[str, Counts] | None) -> Mapping[str, Counts] | None:
         """The routers' counts with what is known of the labels; None where those cannot be read.
 
-        None too before the first look has ended: counts without the old labels would make them look like new ones later.
+        None too until a look has succeeded: counts without the old labels would make them look like new ones later.
         """
         if counts is None or (self._thread is not None and not self._has_looked):
             return None
@@ -92,7 +93,7 @@ class ClusterLabels:
                     history = history or open_history(self._model, label, space=self._namespace)
                     counts = history.counts()
                     if not ending.is_set():
-                        self.counts = counts
+                        self.counts, self._has_looked = counts, True
                     if time.monotonic() >= figures_at:
                         figures_at = time.monotonic() + FIGURES_EVERY_SECONDS
                         figures = figures_of(history, self._model, label, settings, time.time())
@@ -107,8 +108,6 @@ class ClusterLabels:
             except Exception:  # noqa: BLE001 - a thread that has died would show the past for ever
                 _log.exception("%s: labels cannot be joined", self._name)
                 ending.wait(FIGURES_EVERY_SECONDS)
-            if not ending.is_set():
-                self._has_looked = label is not None
             ending.wait(JOIN_EVERY_SECONDS)
         record.close()
         if history is not None:

@@ -60,9 +60,9 @@ class LabelWatch:
             self._join = self._thread.submit(self._look, pair)
         if self._join is not None and self._join.done():
             join, self._join = self._join, None
-            self._has_looked = True
             try:
                 self._joined = join.result()
+                self._has_looked = True
             except EvidenceLost as lost:
                 _log.warning("%s", lost)
                 self._joined, self.figures = replace(self._joined, comparison=None), None
@@ -70,7 +70,7 @@ class LabelWatch:
     def add_to(self, counts: Mapping[str, Counts]) -> dict[str, Counts] | None:
         """The router's counts with what is known of the labels. A join that failed leaves the last counts: they only grow.
 
-        None before the first join has ended: counts without the old labels would make them look like new ones later.
+        None until a join has succeeded: counts without the old labels would make them look like new ones later.
         """
         return with_labels(counts, self._joined.labels) if self._has_looked else None
 
