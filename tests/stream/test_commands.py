@@ -17,8 +17,8 @@ import pytest
 
 from canario.adapters.homes import stream_file, targets_file
 from canario.model.deployment import Status
-from canario.model.stream import queue_names
-from canario.stream.sqlite_queues import Queues
+from canario.model.stream import Message, queue_names
+from canario.stream.sqlite_queues import Put, Queues
 from tests.cli.program import PROGRAM
 from tests.platforms.conftest import platform, store, up  # noqa: F401 - fixtures
 from tests.serving.metric_text import of, scraped
@@ -139,6 +139,36 @@ def test_who_waits_in_vain_is_told_what_to_do(empty_home: Path) -> None:
     assert run.code == 1
     assert "2 of 2 answers did not come" in run.stderr
     assert "canario worker pulse" in run.stderr
+    assert "answered before" not in run.stderr
+    named = canario("enqueue", "pulse", "-", "--wait", "--timeout", "0.5", "--id", "x", given=LINES)
+    assert "an id that was answered before is not answered again" in named.stderr
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_answers_that_came_before_ctrl_c_are_told(output: str, empty_home: Path) -> None:
+    """Who stops waiting has every answer that was taken from the broker, and the ids of those to come."""
+    ours = Put("canario.pulse.replies", [Message(id=f"x-{number}", body=b'{"predictions": []}') for number in (1, 2)])
+    words = [PROGRAM, "enqueue", "pulse", "-", "--wait", "--id", "x", "--output", output]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        process.stdin.write(LINES + LINES)
+        process.stdin.close()
+        process.stdin = None
+        queues = Queues(stream_file("pulse"), outlives_power=True)
+        wait_until(lambda: queues.has_any([ours.queue]) and queues.waiting(["canario.pulse.normal"]), "the questions")
+        assert queues.put([ours], 10) == [None]
+        wait_until(lambda: queues.waiting([ours.queue]) == {ours.queue: 0}, "the answers to be taken")
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    told = [line.split()[0] for line in stdout.splitlines()]
+    if output == "json":
+        told = [each["id"] for each in json.loads(stdout)["answers"]]
+    assert told == ["x-1", "x-2"]
+    assert "waiting for the answers to x-1 to x-4" in stderr
 
 
 @pytest.mark.parametrize(

@@ -95,15 +95,24 @@ def command(**given: Any) -> None:
     prefix = _checked(flags.prefix or secrets.token_hex(6))
     messages = _messages(flags, prefix)
     queue = queue_name(flags.model, Priority(flags.priority))
-    answers = _send(flags, queue, messages, prefix)
+    answers: list[Shown] = []
     sent = Enqueued(
         queue=queue, messages=len(messages), first_id=messages[0].id, last_id=messages[-1].id, answers=answers
     )
-    print_document(flags.output, sent, lambda: _words(sent))
+    try:
+        _send(flags, sent, messages, prefix)
+    except BaseException:
+        # What was taken from the broker is nowhere else; lines of a table are told as they come.
+        if answers and flags.output == "json":
+            print_document(flags.output, sent, str)
+        raise
+    if flags.output == "json" or not answers:
+        print_document(flags.output, sent, lambda: _ids(sent))
     if flags.wait and len(answers) < len(messages):
+        before = "; an id that was answered before is not answered again" if flags.prefix else ""
         raise Unavailable(
             f"{len(messages) - len(answers)} of {len(messages)} answers did not come within {flags.timeout:g} s",
-            hint=f"is a worker running? `canario worker {flags.model}` starts one; the messages stay where they are",
+            hint=f"is a worker running? `canario worker {flags.model}` starts one; the messages stay where they are{before}",
         )
 
 
@@ -127,42 +136,40 @@ def _messages(flags: _Flags, prefix: str) -> list[Message]:
     ]
 
 
-def _send(flags: _Flags, queue: str, messages: list[Message], prefix: str) -> list[Shown]:
+def _send(flags: _Flags, sent: Enqueued, messages: list[Message], prefix: str) -> None:
+    """Send all, and wait for the answers: each is told, or kept to be, before the broker forgets it."""
     import asyncio
 
-    from canario.cli.messages import shown
+    from canario.cli.messages import shown, words_of
     from canario.cli.queues import answers_to, problem_of, put, refuse_unknown
     from canario.stream.opening import open_broker
 
     model = flags.model
+    arrived = [0]
 
-    answers: list[Shown] = []
-    sent = [0]
+    def tell(where: str, message: Message) -> None:
+        answer = shown(message, where)
+        sent.answers.append(answer)
+        if flags.output != "json":
+            click.echo(f"{answer.id}  {words_of(answer)}")
 
     async def work() -> None:
         broker = open_broker(model, flags.broker)
         await refuse_unknown(broker, model)
         try:
-            await put(broker, model, queue, messages, lambda done: sent.__setitem__(0, done))
+            await put(broker, model, sent.queue, messages, lambda done: arrived.__setitem__(0, done))
         except CanarioError as failed:
-            raise problem_of(failed, sent[0], prefix) from failed
+            raise problem_of(failed, arrived[0], prefix) from failed
+        say(f"{len(messages)} message{'s' if len(messages) > 1 else ''} sent to {sent.queue}")
         if flags.wait:
-            ids = [message.id for message in messages]
-            await answers_to(
-                broker, model, ids, flags.timeout, lambda where, answer: answers.append(shown(answer, where))
-            )
+            say(f"waiting for the answer{'s' if len(messages) > 1 else ''} to {_ids(sent)}")
+            await answers_to(broker, model, [message.id for message in messages], flags.timeout, tell)
 
     asyncio.run(work())
-    say(f"{len(messages)} message{'s' if len(messages) > 1 else ''} sent to {queue}")
-    return answers
 
 
-def _words(sent: Enqueued) -> str:
-    from canario.cli.messages import words_of
-
-    if not sent.answers:
-        return f"{sent.first_id} to {sent.last_id}" if sent.messages > 1 else sent.first_id
-    return "\n".join(f"{answer.id}  {words_of(answer)}" for answer in sent.answers)
+def _ids(sent: Enqueued) -> str:
+    return f"{sent.first_id} to {sent.last_id}" if sent.messages > 1 else sent.first_id
 
 
 def _checked(prefix: str) -> str:
