@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from canario.batch.patterns import ANYWHERE, Named, files_below, is_hidden, named, refuse_lost_link
 from canario.batch.places import Place, place_of, reaching
 from canario.batch.settings import FileFormat, ScoreSettings, format_of
 from canario.errors import InputError, NotFound, UsageError
-
-HIDDEN = ("_", ".")
-"""Names that begin so are no data, as Spark, Hive and pyarrow have it."""
-PATTERN = "*?["
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,25 +76,55 @@ def source_of(found: Found, settings: ScoreSettings) -> Source:
     return Source(name=found.name, place=found.place, kind=kind, size_bytes=found.size_bytes, folders=folders)
 
 
+def refuse_output_inside(url: str, output: Place, settings: ScoreSettings) -> None:
+    """Raise UsageError for an output that the next run would take for input."""
+    if named(place_of(url, settings.storage)).may_take(output):
+        raise UsageError(
+            "the output lies inside the input: what is written would be read", at=output.url, hint="name another folder"
+        )
+
+
 def _files(url: str, settings: ScoreSettings) -> Iterator[Found]:
     place = place_of(url, settings.storage)
-    if any(sign in url for sign in PATTERN):
-        fixed = url[: min(url.find(sign) for sign in PATTERN if sign in url)].rpartition("/")[0]
-        root = place_of(fixed or ".", settings.storage)
-        with reaching(place):
-            place.system.invalidate_cache()
-            matches = place.system.glob(place.path, detail=True)
-        for path, info in matches.items():
-            if info["type"] == "file":
-                name = path.removeprefix(f"{root.path.rstrip('/')}/")
-                yield Found(name=name, place=root.below(name), size_bytes=info["size"] or 0)
+    given = named(place)
+    if given.is_pattern:
+        for name, size in _matches(given, place):
+            if not is_hidden(name):
+                yield _found(given.root.below(name), name, size)
         return
+    refuse_lost_link(place, PurePosixPath(url).name)
     with reaching(place):
         place.system.invalidate_cache()
         info = place.system.info(place.path)
     if info["type"] != "directory":
-        yield Found(name=PurePosixPath(url).name, place=place, size_bytes=info["size"] or 0)
+        yield _found(place, PurePosixPath(url).name, info["size"] or 0)
         return
-    for name, size in place.files().items():
-        if not any(part.startswith(HIDDEN) for part in name.split("/")):
-            yield Found(name=name, place=place.below(name), size_bytes=size)
+    with reaching(place):
+        names = dict(files_below(Path(place.path))) if place.is_local else place.files()
+    for name, size in names.items():
+        if not is_hidden(name):
+            yield _found(place.below(name), name, size)
+
+
+def _found(place: Place, name: str, size: int) -> Found:
+    refuse_lost_link(place, name)
+    return Found(name=name, place=place, size_bytes=size)
+
+
+def _matches(given: Named, place: Place) -> list[tuple[str, int]]:
+    fits = given.fits()
+    root = given.root
+    with reaching(place):
+        if root.is_local:
+            if not Path(root.path).is_dir():
+                return []
+            deepest = None if ANYWHERE in given.below else len(given.below)
+            return [each for each in files_below(Path(root.path), deepest) if fits.match(each[0])]
+        place.system.invalidate_cache()
+        matches = place.system.glob(place.path, detail=True)
+        prefix = f"{root.path.rstrip('/')}/"
+        return [
+            (path.removeprefix(prefix), info["size"] or 0)
+            for path, info in matches.items()
+            if info["type"] != "directory"
+        ]

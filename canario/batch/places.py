@@ -90,8 +90,10 @@ class Place:
                 self.system.pipe_file(self.path, content)
 
     def exists(self) -> bool:
-        """Whether there is a file or a folder."""
+        """Whether there is a file or a folder, or a link."""
         with reaching(self):
+            if self.is_local:
+                return os.path.lexists(self.path)
             self.system.invalidate_cache()
             return bool(self.system.exists(self.path))
 
@@ -135,6 +137,8 @@ class Place:
 
 def place_of(url: str, storage: Mapping[str, Any] | None = None) -> Place:
     """The place that a path (`scores`), or an address (`s3://bucket/scores`), names. Raises UsageError."""
+    if "::" in url and os.path.lexists(url):  # fsspec would take it for an address in an address
+        return Place(LocalFileSystem(), str(Path(url).absolute()), url)
     try:
         system, path = url_to_fs(url, **(storage or {}))
     except ImportError as missing:

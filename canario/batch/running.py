@@ -15,14 +15,14 @@ import pyarrow as pa
 from canario import __version__
 from canario.batch.answering import Answered, Answerer
 from canario.batch.dealing import Note, close, dealt, folder_of, is_dealt
-from canario.batch.inputs import Source, sources_of
+from canario.batch.inputs import Source, refuse_output_inside, sources_of
 from canario.batch.loading import LoadedVersion
 from canario.batch.parts import REJECTS_FOLDER, Chunk, Done, Job, OutputFolder
-from canario.batch.places import Place, place_of
+from canario.batch.places import place_of
 from canario.batch.reading import Piece, Wanted, pieces_of
 from canario.batch.settings import FileFormat, ScoreSettings
 from canario.batch.writing import bytes_of, check_writable
-from canario.errors import Conflict, TooManyRejects, UsageError
+from canario.errors import Conflict, TooManyRejects
 from canario.model.batch import InputFile, Manifest
 
 IDENTITY = "id"
@@ -63,7 +63,7 @@ def score(
     settings.check()
     whole = place_of(output, settings.storage)
     place = whole if settings.partition is None else folder_of(whole, settings.partition)
-    _refuse_output_inside(source, place, settings)
+    refuse_output_inside(source, place, settings)
     sources = dealt(source, whole, settings, note) if is_dealt(settings) else sources_of(source, settings)
     kind = settings.kind or (sources[0].kind if sources else FileFormat.PARQUET)
     keep = settings.keep if settings.keep is not None else _identity(sources)
@@ -252,15 +252,6 @@ def _ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
         while (piece := coming.result()) is not None:
             coming = reader.submit(next, pieces, None)
             yield piece
-
-
-def _refuse_output_inside(source: str, output: Place, settings: ScoreSettings) -> None:
-    """Raise UsageError for an output that the next run would take for input."""
-    given = place_of(source, settings.storage)
-    if f"{output.path}/".startswith(f"{given.path.rstrip('/')}/"):
-        raise UsageError(
-            "the output lies inside the input: what is written would be read", at=output.url, hint="name another folder"
-        )
 
 
 def _identity(sources: list[Source]) -> tuple[str, ...]:
