@@ -48,9 +48,8 @@ def _list(stream: BinaryIO) -> Iterator[Member]:
 
 def _table(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="", errors="surrogateescape")
-    reader = csv.DictReader(text)
     try:
-        headings = reader.fieldnames or ()
+        headings = _fields(text.readline())
     except csv.Error as wrong:
         raise UsageError(f"this is no CSV: {wrong}", at="FILE", hint=f"its first line is {_EXAMPLE}") from wrong
     missing = [name for name in COLUMNS if name not in headings]
@@ -60,24 +59,34 @@ def _table(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
             at="FILE",
             hint=f"the first line of a CSV names its columns, such as {_EXAMPLE}; lines of JSON and a JSON list are read too",
         )
-    return _rows(text, reader, truths_are_numbers=truths_are_numbers)
+    return _rows(text, headings, truths_are_numbers=truths_are_numbers)
 
 
-def _rows(text: io.TextIOWrapper, reader: csv.DictReader[str], *, truths_are_numbers: bool) -> Iterator[Member]:
-    while True:
+def _fields(line: str) -> list[str]:
+    """A line's fields. Each line is read by itself, or a stray quote would make one field of all the rows up to the next."""
+    return next(csv.reader([line], strict=True), [])
+
+
+def _rows(text: io.TextIOWrapper, headings: list[str], *, truths_are_numbers: bool) -> Iterator[Member]:
+    for number, line in enumerate(text, 2):
         try:
-            row = next(reader)
-        except StopIteration:
-            text.detach()  # whoever opened the file closes it
-            return
+            fields = _fields(line)
         except csv.Error as wrong:
-            yield reader.line_num, InputError(f"this is no line of a CSV: {wrong}")
+            yield (
+                number,
+                InputError(
+                    f"this is no line of a CSV: {wrong}",
+                    hint="a quote at a field's begin needs one at its end, in the same line",
+                ),
+            )
             continue
-        yield reader.line_num, _truth(row, truths_are_numbers=truths_are_numbers)
+        if fields:
+            yield number, _truth(dict(zip(headings, fields, strict=False)), truths_are_numbers=truths_are_numbers)
+    text.detach()  # whoever opened the file closes it
 
 
-def _truth(row: dict[str, str | None], *, truths_are_numbers: bool) -> SentTruth | InputError:
-    prediction, truth = row["prediction_id"], row["truth"]
+def _truth(row: dict[str, str], *, truths_are_numbers: bool) -> SentTruth | InputError:
+    prediction, truth = row.get("prediction_id"), row.get("truth")
     if not prediction or not truth:
         empty = "truth" if prediction else "prediction_id"
         return InputError(f"there is no {empty}", at=empty, hint="leave out the lines whose truth is not known yet")

@@ -1,0 +1,39 @@
+"""Files of truths as people have them: what is wrong with one line costs that line, and is told with its number."""
+
+from __future__ import annotations
+
+import io
+
+from canario.cli.truth_files import members
+from canario.errors import InputError
+
+
+def read(content: str | bytes, *, numbers: bool = False) -> tuple[dict[int, object], dict[int, str]]:
+    """The truths by their lines' numbers, and what was refused, by theirs."""
+    raw = content.encode() if isinstance(content, str) else content
+    found = list(members(io.BytesIO(raw), truths_are_numbers=numbers))
+    return (
+        {number: each for number, each in found if not isinstance(each, InputError)},
+        {number: each.message for number, each in found if isinstance(each, InputError)},
+    )
+
+
+def test_a_stray_quote_costs_its_own_line_only() -> None:
+    """A remark with a quote that nobody closed is refused in its line; all the rows after it count."""
+    rows = [f"v1.aa.{row},fraud,ok" for row in range(1, 1000)]
+    taken, refused = read("\n".join(["prediction_id,truth,comment", 'v1.aa.0,fraud,"customer called', *rows]))
+    assert len(taken) == 999
+    assert list(refused) == [2]
+    assert "CSV" in refused[2]
+
+
+def test_what_follows_a_closing_quote_is_refused() -> None:
+    """Text after a closing quote is a mistake in the file, not a part of the truth."""
+    taken, refused = read('prediction_id,truth\nv1.a.0,"clean"fraud\nv1.a.1,"fraud"\n')
+    assert (list(taken), list(refused)) == ([3], [2])
+
+
+def test_a_quoted_line_break_swallows_nothing() -> None:
+    """Two stray quotes in two rows do not make one row of all that stands between them."""
+    taken, refused = read('prediction_id,truth,comment\nv1.a.0,fraud,"x\nv1.a.1,fraud,y\nv1.a.2,fraud,"z\n')
+    assert (list(taken), list(refused)) == ([3], [2, 4])
