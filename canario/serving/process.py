@@ -92,7 +92,7 @@ async def _serve(app: Application, options: ServeOptions) -> None:
             await asyncio.sleep(linger_seconds)
             server.should_exit = True
             await asyncio.gather(serving, grpc_server.stop(options.longest_stop_seconds))
-            await asyncio.to_thread(app.served.close)  # gRPC may have answered after the last REST request
+            await asyncio.to_thread(app.served.close)
 
 
 @contextlib.asynccontextmanager
@@ -129,7 +129,9 @@ def _configuration(app: Application, options: ServeOptions) -> uvicorn.Config:
         app,
         http=WholeAnswers,
         ws="none",
-        lifespan="on",
+        # The version is loaded before anybody listens, and gRPC may still need it when the last REST request is answered:
+        # the end of uvicorn's lifespan would close it under those requests. `_serve` closes it after both.
+        lifespan="off",
         log_config=None,
         access_log=False,
         backlog=BACKLOG,

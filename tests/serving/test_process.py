@@ -86,6 +86,22 @@ def test_sigterm_finishes_what_is_in_flight(moody_folder: Path, tmp_path: Path) 
         assert server.process.wait(30) == 0
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_grpc_requests_outlive_rest(moody_folder: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    """When no REST request is open, gRPC requests that wait for the model are answered after SIGTERM or Ctrl-C, then it exits."""
+    with (
+        server_processes.running(moody_folder, tmp_path, "--linger-seconds", "0") as server,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        calls = [pool.submit(samples.infer, server.grpc, slow_message()) for _ in range(4)]
+        time.sleep(0.6)
+        started = time.monotonic()
+        server.process.send_signal(sent)
+        assert [len(call.result(timeout=60).outputs) for call in calls] == [2] * 4
+        assert server.process.wait(30) == 0
+    assert time.monotonic() - started < 15.0, "the process waited for its limit"
+
+
 def test_a_stop_has_its_limit(moody_folder: Path, tmp_path: Path) -> None:
     """A request that takes longer than the limit does not keep a process alive."""
     options = ("--longest-stop-seconds", "1")
