@@ -59,6 +59,9 @@ def _table(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
             at="FILE",
             hint=f"the first line of a CSV names its columns, such as {_EXAMPLE}; lines of JSON and a JSON list are read too",
         )
+    doubled = [name for name in COLUMNS if headings.count(name) > 1]
+    if doubled:
+        raise UsageError(f"the file has two columns {doubled[0]}", at="FILE", hint="keep the one that is meant")
     return _rows(text, headings, truths_are_numbers=truths_are_numbers)
 
 
@@ -80,7 +83,12 @@ def _rows(text: io.TextIOWrapper, headings: list[str], *, truths_are_numbers: bo
                 ),
             )
             continue
-        if fields:
+        if len(fields) > len(headings):
+            yield (
+                number,
+                InputError("the line has more fields than the heading", hint="put a value with a comma in quotes"),
+            )
+        elif fields:
             yield number, _truth(dict(zip(headings, fields, strict=False)), truths_are_numbers=truths_are_numbers)
     text.detach()  # whoever opened the file closes it
 
@@ -92,8 +100,15 @@ def _truth(row: dict[str, str], *, truths_are_numbers: bool) -> SentTruth | Inpu
         return InputError(f"there is no {empty}", at=empty, hint="leave out the lines whose truth is not known yet")
     try:
         (prediction + truth).encode()
-        return SentTruth(prediction.strip(), float(truth) if truths_are_numbers else truth.strip())
+        return SentTruth(prediction.strip(), _number(truth) if truths_are_numbers else truth.strip())
     except UnicodeEncodeError:
         return InputError("this is not UTF-8", hint="save the file as UTF-8")
     except ValueError:
         return InputError(f"{truth[:60]!r} is no number", at="truth", hint="write it with a point, such as 1234.5")
+
+
+def _number(text: str) -> float:
+    """A number as other programs write it too; Python alone takes 1_000 for one. Raises ValueError."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)

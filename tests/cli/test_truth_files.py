@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from canario.cli.truth_files import members
-from canario.errors import InputError
+from canario.errors import InputError, UsageError
+from canario.feedback.incoming import SentTruth
 
 
 def read(content: str | bytes, *, numbers: bool = False) -> tuple[dict[int, object], dict[int, str]]:
@@ -37,3 +40,25 @@ def test_a_quoted_line_break_swallows_nothing() -> None:
     """Two stray quotes in two rows do not make one row of all that stands between them."""
     taken, refused = read('prediction_id,truth,comment\nv1.a.0,fraud,"x\nv1.a.1,fraud,y\nv1.a.2,fraud,"z\n')
     assert (list(taken), list(refused)) == ([3], [2, 4])
+
+
+@pytest.mark.parametrize("line", ["v1.a.0,1,234.5", "v1.a.0,1234,5", "v1.a.0,1_000", 'v1.a.0,"1,5"'])
+def test_a_number_of_another_notation_is_refused(line: str) -> None:
+    """A comma for thousands or decimals, or an underscore: refused in words, never kept as another number."""
+    taken, refused = read(f"prediction_id,truth\n{line}\nv1.a.1,1234.5\n", numbers=True)
+    assert list(refused) == [2]
+    assert [each.truth for each in taken.values() if isinstance(each, SentTruth)] == [1234.5]
+
+
+def test_more_fields_than_the_heading_has_are_told_with_the_way_out() -> None:
+    """The refusal says that quotes keep a comma in a value."""
+    (wrong,) = (each for _, each in members(io.BytesIO(b"prediction_id,truth\nv1.a.0,1,5\n"), truths_are_numbers=True))
+    assert isinstance(wrong, InputError)
+    assert "more fields than the heading" in wrong.message
+    assert "in quotes" in wrong.hint
+
+
+def test_a_heading_that_stands_twice_is_refused() -> None:
+    """Which of two columns named truth holds the truth is not guessed."""
+    with pytest.raises(UsageError, match="two columns truth"):
+        read("prediction_id,truth,truth\nv1.a.0,fraud,clean\n")
