@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,36 +67,38 @@ class EnvoyAdmin:
         """
         with self._connection() as connection:
             start = self._get(connection, "/config_dump?mask=last_updated")
-            text = self._get(connection, f"/stats/prometheus?usedonly&filter=^{prefix}\\.").decode()
-        families = text_string_to_metric_families(text)
+            text = self._get(connection, f"/stats/prometheus?usedonly&filter=^{prefix}\\.")
         name = f"envoy_{prefix}_"
-        samples = [
-            Sample(sample.name.removeprefix(name).removesuffix("_total"), sample.labels, int(sample.value))
-            for family in families
-            for sample in family.samples
-            if sample.name.startswith(name)
-        ]
-        return str(msgspec.json.decode(start)["configs"][0]["last_updated"]), samples
+        with self.understood():
+            samples = [
+                Sample(sample.name.removeprefix(name).removesuffix("_total"), sample.labels, int(sample.value))
+                for family in text_string_to_metric_families(text.decode())
+                for sample in family.samples
+                if sample.name.startswith(name)
+            ]
+            return str(msgspec.json.decode(start)["configs"][0]["last_updated"]), samples
 
     def route_configurations(self) -> list[dict[str, Any]]:
         """What is loaded of each route configuration: `version_info` and `metadata`."""
         path = "/config_dump?resource=dynamic_route_configs&mask=version_info,route_config.metadata"
-        return list(msgspec.json.decode(self._read(path)).get("configs", []))
+        with self.understood():
+            return list(self._entries(path, "configs"))
 
     def active_clusters(self) -> set[str]:
         """The clusters that have been warmed up: routes may point to them."""
         path = "/config_dump?resource=dynamic_active_clusters&mask=cluster.name"
-        return {entry["cluster"]["name"] for entry in msgspec.json.decode(self._read(path)).get("configs", [])}
+        with self.understood():
+            return {entry["cluster"]["name"] for entry in self._entries(path, "configs")}
 
     def healthy_servers(self) -> dict[str, int]:
         """By cluster: how many servers pass the health checks, also if one is set aside for a moment. No cluster: not known here."""
-        statuses = msgspec.json.decode(self._read("/clusters?format=json")).get("cluster_statuses", [])
-        return {
-            cluster["name"]: sum(
-                1 for host in cluster.get("host_statuses", []) if not _UNHEALTHY & host["health_status"].keys()
-            )
-            for cluster in statuses
-        }
+        with self.understood():
+            return {
+                cluster["name"]: sum(
+                    1 for host in cluster.get("host_statuses", []) if not _UNHEALTHY & host["health_status"].keys()
+                )
+                for cluster in self._entries("/clusters?format=json", "cluster_statuses")
+            }
 
     def active_requests(self, endpoint: Endpoint) -> int:
         """The requests that one server has under way through this Envoy, REST and gRPC; 0 if it is in no cluster.
@@ -104,16 +106,31 @@ class EnvoyAdmin:
         Of a name: all servers that are found by it.
         """
         addresses = {(endpoint.host, endpoint.http_port), (endpoint.host, endpoint.grpc_port)}
-        return sum(
-            int(statistic.get("value", 0))
-            for cluster in msgspec.json.decode(self._read("/clusters?format=json")).get("cluster_statuses", [])
-            for host in cluster.get("host_statuses", [])
-            for address in [host["address"].get("socket_address", {})]
-            if addresses
-            & {(known, address.get("port_value")) for known in (address.get("address"), host.get("hostname"))}
-            for statistic in host["stats"]
-            if statistic["name"] == "rq_active"
-        )
+        with self.understood():
+            return sum(
+                int(statistic.get("value", 0))
+                for cluster in self._entries("/clusters?format=json", "cluster_statuses")
+                for host in cluster.get("host_statuses", [])
+                for address in [host["address"].get("socket_address", {})]
+                if addresses
+                & {(known, address.get("port_value")) for known in (address.get("address"), host.get("hostname"))}
+                for statistic in host["stats"]
+                if statistic["name"] == "rq_active"
+            )
+
+    @contextlib.contextmanager
+    def understood(self) -> Iterator[None]:
+        """For what reads an answer: one that no Envoy gives, as of a stranger who has the port now, raises EvidenceLost too."""
+        try:
+            yield
+        except (msgspec.MsgspecError, LookupError, AttributeError, TypeError, ValueError, OverflowError) as strange:
+            raise EvidenceLost(
+                f"what answers at {self.address} is no router: {type(strange).__name__}: {strange}", at=self.address
+            ) from strange
+
+    def _entries(self, path: str, field: str) -> Iterable[dict[str, Any]]:
+        entries: Iterable[dict[str, Any]] = msgspec.json.decode(self._read(path), type=dict[str, Any]).get(field, [])
+        return entries
 
     def _read(self, path: str) -> bytes:
         with self._connection() as connection:

@@ -24,12 +24,13 @@ class Clients:
 
 
 class DrainingEnvoy:
-    """An Envoy that is about to end. Raises Unavailable when it cannot be reached."""
+    """An Envoy that is about to end. Raises Unavailable when it cannot be reached, or is none."""
 
     def __init__(self, admin_port: int, host: str = "127.0.0.1", timeout_seconds: float = 2.0) -> None:
         self._admin_port = admin_port
         self._host = host
         self._timeout_seconds = timeout_seconds
+        self._where = f"{host}:{admin_port}"
 
     def fail_readiness(self) -> None:
         """Have it say that it is not ready, to whoever shares out connections; clients are served as before."""
@@ -44,12 +45,15 @@ class DrainingEnvoy:
 
     def clients(self) -> Clients:
         """What clients have open now."""
-        told = self._ask("GET", r"/stats?filter=^http\.clients\.downstream_(rq|cx)_active$").decode()
-        values = dict(line.split(": ") for line in told.splitlines())
-        return Clients(
-            int(values.get("http.clients.downstream_rq_active", 0)),
-            int(values.get("http.clients.downstream_cx_active", 0)),
-        )
+        told = self._ask("GET", r"/stats?filter=^http\.clients\.downstream_(rq|cx)_active$")
+        try:
+            values = dict(line.split(": ") for line in told.decode().splitlines())
+            return Clients(
+                int(values.get("http.clients.downstream_rq_active", 0)),
+                int(values.get("http.clients.downstream_cx_active", 0)),
+            )
+        except ValueError as strange:
+            raise Unavailable(f"what answers at {self._where} is no router: {strange}", at=self._where) from strange
 
     def wait_until(self, is_quiet: Callable[[Clients], bool], seconds: float, still_seconds: float = 0.0) -> bool:
         """Wait until it has been quiet for a while; False when that did not come in time."""
@@ -66,7 +70,7 @@ class DrainingEnvoy:
             time.sleep(POLL_SECONDS)
 
     def _ask(self, method: str, path: str) -> bytes:
-        where = f"{self._host}:{self._admin_port}"
+        where = self._where
         connection = http.client.HTTPConnection(self._host, self._admin_port, timeout=self._timeout_seconds)
         try:
             connection.request(method, path)

@@ -122,18 +122,20 @@ def read_router(admin: EnvoyAdmin) -> Reading:
     """What a router runs. Raises EvidenceLost."""
     loaded = admin.route_configurations()
     active, healthy = frozenset(admin.active_clusters()), admin.healthy_servers()
-    for entry in loaded:
-        metadata = entry["route_config"].get("metadata", {}).get("filter_metadata", {})
-        if SPLIT_METADATA in metadata:
-            split = msgspec.convert(metadata[SPLIT_METADATA], Split)
-            return Reading(entry.get("version_info", ""), active, split, healthy)
+    with admin.understood():
+        for entry in loaded:
+            metadata = entry["route_config"].get("metadata", {}).get("filter_metadata", {})
+            if SPLIT_METADATA in metadata:
+                split = msgspec.convert(metadata[SPLIT_METADATA], Split)
+                return Reading(entry.get("version_info", ""), active, split, healthy)
     return Reading("", active, None, healthy)
 
 
 def look(admin: EnvoyAdmin) -> tuple[str, Seen]:
     """The name of a router's process, unlike that of any other there ever was, and what it has seen. Raises EvidenceLost."""
     start, samples = admin.counters(STATISTICS)
-    return f"{admin.address} {start}", seen_in(samples)
+    with admin.understood():
+        return f"{admin.address} {start}", seen_in(samples)
 
 
 def _entries(content: bytes) -> list[Document]:

@@ -54,12 +54,14 @@ def what_is_missing(status: Status, port: int) -> str:
 def _observe(files: PlatformFiles, deployment: Deployment) -> Observation:
     """What can be seen without a supervisor: which processes live, and what the router runs."""
     found = find_processes(files.folder)
+    router = next((process for process in found if process.mark.role is Role.ROUTER), None)
     return Observation(
         pid=0,
         at_seconds=time.time(),
         since_seconds=0.0,
-        router_pid=next((process.pid for process in found if process.mark.role is Role.ROUTER), None),
-        actual=read_split(files, deployment.admin_port) if found else None,
+        router_pid=router.pid if router else None,
+        # Without an Envoy of ours whoever answers at its port is a stranger.
+        actual=read_split(files, deployment.admin_port) if router else None,
         servers=tuple(
             ServerStatus(
                 version=process.mark.version,
