@@ -145,13 +145,16 @@ def _begin(deployment: Deployment, request: StartRollout, now_seconds: float) ->
 
 
 def taken_down(deployment: Deployment, now_seconds: float) -> Deployment:
-    """Nothing shall run; a rollout under way ends where its stable version was."""
+    """Nothing shall run; a rollout under way ends as was decided, or else where its stable version was."""
     rollout = deployment.rollout
     if rollout is not None:
-        ended = replace(rollout, state=replace(rollout.state, ended_at_seconds=now_seconds))
-        deployment = _concluded(
-            replace(deployment, rollout=ended), Phase.ROLLED_BACK, deployment.stable, "everything was taken down"
-        )
+        state = replace(rollout.state, ended_at_seconds=now_seconds)
+        deployment = replace(deployment, rollout=replace(rollout, state=state))
+        if state.outcome is None:
+            deployment = _concluded(deployment, Phase.ROLLED_BACK, state.stable, "everything was taken down")
+        else:
+            kept = state.candidate if state.outcome is Phase.PROMOTED else state.stable
+            deployment = _concluded(deployment, state.outcome, kept, state.reason)
     return replace(deployment, is_up=False, wanted=())
 
 

@@ -142,6 +142,29 @@ def test_down_ends_a_rollout_where_its_stable_version_was(under_way: Deployment)
     assert (down.past[-1].phase, down.past[-1].ended_at_seconds) == (Phase.ROLLED_BACK, NOW + 9)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "stable", "reason"),
+    [
+        (Phase.PROMOTED, "v2", "promoted by a person"),
+        (Phase.COMPLETED, "v1", "the copies agree"),
+        (Phase.ROLLED_BACK, "v1", "rolled back: too many errors"),
+    ],
+)
+def test_down_leaves_a_decision_that_was_made_as_it_was(
+    under_way: Deployment, outcome: Phase, stable: str, reason: str
+) -> None:
+    """A candidate that was promoted comes up again after a `down`, however little of its rollout was left to do."""
+    rollout = under_way.rollout
+    assert rollout
+    phase = Phase.RETURNING if outcome is Phase.ROLLED_BACK else Phase.FINISHING
+    decided = replace(rollout, state=replace(rollout.state, phase=phase, outcome=outcome, reason=reason))
+    down = taken_down(replace(under_way, rollout=decided), NOW + 9)
+    assert (down.is_up, down.rollout, down.wanted) == (False, None, ())
+    assert (down.stable, down.split) == (stable, Split(stable=stable))
+    (past,) = down.past
+    assert (past.phase, past.reason, past.ended_at_seconds) == (outcome, reason, NOW + 9)
+
+
 def test_what_is_kept_is_bounded(at_rest: Deployment) -> None:
     """After hundreds of rollouts and refusals the state is as small as after fifty, and the names are still new."""
     deployment = at_rest
