@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -79,11 +80,14 @@ class GrpcFace:
     ) -> grpc.RpcMethodHandler[bytes, bytes]:
         async def method(body: bytes, context: Context) -> bytes:
             started = time.perf_counter()
-            status = 200
+            status, is_gone = 200, False
             headers = dict(context.invocation_metadata() or ())
             caller = caller_of(lambda name: str(headers.get(name, "")), Protocol.GRPC)
             try:
                 return (await answer(_parsed(kind, body), context, caller)).SerializeToString()
+            except asyncio.CancelledError:
+                is_gone = True  # the client gave up: as over REST, that is no answer and no failure
+                raise
             except CanarioError as error:
                 status = error.http_status
                 if isinstance(error, InputError) and not caller.shadow:
@@ -96,7 +100,7 @@ class GrpcFace:
                 logger.exception("%s failed", name)
                 await _abort(context, CanarioError("the server failed", hint="its log says why"))
             finally:
-                if not caller.shadow:
+                if not (caller.shadow or is_gone):
                     self._served.metrics.count(Protocol.GRPC, name, status, time.perf_counter() - started)
 
         return grpc.unary_unary_rpc_method_handler(method)

@@ -164,6 +164,27 @@ def test_copies_are_counted_apart(server: Server, way: str) -> None:
     assert (name, by, len(increases(before, after))) == ("canario_shadow_rows_total", 3, 1)
 
 
+def test_who_gave_up_was_not_answered(moody_folder: Path, tmp_path: Path) -> None:
+    """A gRPC request whose client did not wait for its answer is counted as nothing, as over REST; the ones answered are."""
+    values = {"seconds": [0.5], "mood": ["fine"]}
+    inputs = [
+        {"name": name, "datatype": datatype, "shape": [1], "data": values[name]}
+        for name, datatype in (("seconds", "FP64"), ("mood", "BYTES"))
+    ]
+    message = samples.message("moody", {"inputs": inputs})
+    with started(moody_folder, tmp_path) as server:
+        with grpc.insecure_channel(server.grpc) as channel:
+            infer = channel.unary_unary(f"{samples.SERVICE}/ModelInfer", type(message).SerializeToString, bytes)
+            for _ in range(3):
+                with pytest.raises(grpc.RpcError) as given_up:
+                    infer(message, timeout=0.2)
+                assert given_up.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        samples.infer(server.grpc, message)
+        found = told(server)
+    assert of(found, "canario_requests_total", protocol="grpc") == 1
+    assert of(found, "canario_request_duration_seconds_count", protocol="grpc") == 1
+
+
 def spoilt(column: str, value: Any) -> list[dict[str, Any]]:
     return [samples.customer(), samples.customer(**{column: value})]
 
