@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -15,6 +15,8 @@ from canario.feedback.incoming import SentTruth
 Member = tuple[int, bytes | SentTruth | InputError]
 """A line's number, from 1, and what stands there."""
 COLUMNS = ("prediction_id", "truth")
+BLANKS = b"\xef\xbb\xbf \t\r\n"
+"""The bytes of a byte order mark, which no form begins with otherwise, and blanks."""
 _EXAMPLE = "prediction_id,truth"
 
 
@@ -23,17 +25,24 @@ def members(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
 
     `truths_are_numbers`: what stands in a CSV is read as numbers, for a regression; JSON says for itself what it holds.
     """
-    buffered = io.BufferedReader(stream) if not hasattr(stream, "peek") else stream  # type: ignore[type-var]
-    first = buffered.peek(1)[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    buffered = cast("io.BufferedReader", stream if hasattr(stream, "peek") else io.BufferedReader(stream))
+    begin, first = _begin(buffered)
     if first == b"{":
-        return _lines(buffered)
+        return ((number, line.strip()) for number, line in enumerate(buffered, begin) if line.strip())
     if first == b"[":
         return _list(buffered)
-    return _table(buffered, truths_are_numbers=truths_are_numbers)
+    return _table(buffered, begin, truths_are_numbers=truths_are_numbers)
 
 
-def _lines(stream: BinaryIO) -> Iterator[Member]:
-    return ((number, line.strip()) for number, line in enumerate(stream, 1) if line.strip())
+def _begin(stream: io.BufferedReader) -> tuple[int, bytes]:
+    """Skip what editors put before the content; the line that it begins in, and its first byte."""
+    line = 1
+    while ahead := stream.peek(1):
+        blank = stream.read(len(ahead) - len(ahead.lstrip(BLANKS)))
+        line += blank.count(b"\n")
+        if len(blank) < len(ahead):
+            break
+    return line, stream.peek(1)[:1]
 
 
 def _list(stream: BinaryIO) -> Iterator[Member]:
@@ -46,8 +55,8 @@ def _list(stream: BinaryIO) -> Iterator[Member]:
     return ((number, msgspec.json.encode(member)) for number, member in enumerate(found, 1))
 
 
-def _table(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="", errors="surrogateescape")
+def _table(stream: BinaryIO, begin: int, *, truths_are_numbers: bool) -> Iterator[Member]:
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", errors="surrogateescape")
     try:
         headings = _fields(text.readline())
     except csv.Error as wrong:
@@ -62,7 +71,7 @@ def _table(stream: BinaryIO, *, truths_are_numbers: bool) -> Iterator[Member]:
     doubled = [name for name in COLUMNS if headings.count(name) > 1]
     if doubled:
         raise UsageError(f"the file has two columns {doubled[0]}", at="FILE", hint="keep the one that is meant")
-    return _rows(text, headings, truths_are_numbers=truths_are_numbers)
+    return _rows(text, begin + 1, headings, truths_are_numbers=truths_are_numbers)
 
 
 def _fields(line: str) -> list[str]:
@@ -70,8 +79,8 @@ def _fields(line: str) -> list[str]:
     return next(csv.reader([line], strict=True), [])
 
 
-def _rows(text: io.TextIOWrapper, headings: list[str], *, truths_are_numbers: bool) -> Iterator[Member]:
-    for number, line in enumerate(text, 2):
+def _rows(text: io.TextIOWrapper, begin: int, headings: list[str], *, truths_are_numbers: bool) -> Iterator[Member]:
+    for number, line in enumerate(text, begin):
         try:
             fields = _fields(line)
         except csv.Error as wrong:

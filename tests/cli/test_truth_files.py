@@ -62,3 +62,21 @@ def test_a_heading_that_stands_twice_is_refused() -> None:
     """Which of two columns named truth holds the truth is not guessed."""
     with pytest.raises(UsageError, match="two columns truth"):
         read("prediction_id,truth,truth\nv1.a.0,fraud,clean\n")
+
+
+BOM = b"\xef\xbb\xbf"
+LINES = b'{"prediction_id": "v1.a.0", "truth": "fraud"}\n{"prediction_id": "v1.a.1", "truth": "clean"}\n'
+LIST = b'[{"prediction_id":"v1.a.0","truth":"fraud"}]'
+
+
+@pytest.mark.parametrize(
+    "before", [BOM, BOM + b"\r\n", b"\n" * 100, b" " * 20_000], ids=["mark", "mark and line", "lines", "blanks"]
+)
+def test_what_editors_put_before_the_first_label_costs_no_label(before: bytes) -> None:
+    """A byte order mark and blank lines are no part of any form: each file gives what it gives without them."""
+    skipped = before.count(b"\n")
+    taken, refused = read(before + LINES)
+    assert ([*taken.values()], list(taken), refused) == (LINES.splitlines(), [1 + skipped, 2 + skipped], {})
+    assert read(before + LIST) == ({1: LIST[1:-1]}, {})
+    taken, refused = read(before + b"prediction_id,truth\nv1.a.0,fraud\n")
+    assert (list(taken), refused) == ([2 + skipped], {})
