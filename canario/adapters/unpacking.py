@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from canario.adapters.archives import (
     read_archive,
     refuse_pickles,
 )
-from canario.adapters.files import new_folder, remove_stale_staging
+from canario.adapters.files import new_folder, remove_stale_staging, write_atomically
 from canario.adapters.homes import unpacked_folder
 from canario.adapters.versions import RECORD_FILE, prove, read_version
 from canario.errors import CanarioError, DigestMismatch, IntegrityError, NotFound, Unavailable, UsageError
@@ -37,25 +38,38 @@ def unpacked(place: str, *, stale_seconds: float = 0.0) -> Path:
     does not answer.
     """
     where, _, digest = place.partition("#")
-    known = _known(digest)
+    known = _known(place, digest)
     if known is not None:
         return known
     unpacked_folder().mkdir(parents=True, exist_ok=True)
     remove_stale_staging(unpacked_folder(), older_than_seconds=stale_seconds, now_seconds=time.time() + 1.0)
-    if not where.startswith(("http://", "https://")):
-        return _unpack(read_archive(Path(where)), Path(where), digest)
-    with tempfile.TemporaryDirectory(prefix="canario-archive-") as folder:
-        file = Path(folder) / (httpx.URL(where).path.rpartition("/")[2][-100:] or "archive")
-        _fetch(where, file)
-        return _unpack(read_archive(file), file, digest)
-
-
-def _known(digest: str) -> Path | None:
-    folder = unpacked_folder() / digest.replace(":", "-")
-    if not digest or not folder.is_dir():
-        return None
-    prove(read_version(folder))
+    if where.startswith(("http://", "https://")):
+        with tempfile.TemporaryDirectory(prefix="canario-archive-") as temporary:
+            file = Path(temporary) / (httpx.URL(where).path.rpartition("/")[2][-100:] or "archive")
+            _fetch(where, file)
+            folder = _unpack(read_archive(file), file, digest)
+    else:
+        folder = _unpack(read_archive(Path(where)), Path(where), digest)
+    if digest:
+        write_atomically(_note(place), folder.name.encode())
     return folder
+
+
+def _note(place: str) -> Path:
+    """The file that says which folder a pinned place was unpacked to; two versions may have one digest, but no place."""
+    return unpacked_folder() / f"{hashlib.sha256(place.encode()).hexdigest()}.place"
+
+
+def _known(place: str, digest: str) -> Path | None:
+    note = _note(place)
+    if not digest or not note.is_file():
+        return None
+    folder = unpacked_folder() / note.read_text()
+    if not folder.is_dir():
+        return None
+    version = read_version(folder)
+    prove(version)
+    return folder if version.record.digest == digest else None
 
 
 def _unpack(archive: Archive, file: Path, digest: str) -> Path:
@@ -70,14 +84,23 @@ def _unpack(archive: Archive, file: Path, digest: str) -> Path:
         record, file, "an archive is never unpickled: `canario build --image` makes an image of such a version"
     )
     check_libraries(record, file, COMPUTING)
-    folder = unpacked_folder() / record.digest.replace(":", "-")
+    written = msgspec.json.encode(record)
+    # Versions of equal files have one digest, and other names and scores: the whole record says which is which.
+    folder = unpacked_folder() / f"{record.name.model}-{record.name.tag}-{hashlib.sha256(written).hexdigest()}"
     if folder.is_dir():
-        prove(read_version(folder))
+        version = read_version(folder)
+        prove(version)
+        if version.record != record:
+            raise DigestMismatch(
+                f"the record of {record.name} was changed after it was unpacked",
+                at=str(folder / RECORD_FILE),
+                hint="remove this folder: the archive is unpacked again",
+            )
         return folder
     with new_folder(folder) as staging:
         for name, content in archive.contents.items():
             (staging / name).write_bytes(content)
-        (staging / RECORD_FILE).write_bytes(msgspec.json.encode(record))
+        (staging / RECORD_FILE).write_bytes(written)
     return folder
 
 

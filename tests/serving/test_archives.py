@@ -35,11 +35,11 @@ def archive(shop_folder: Path, tmp_path: Path) -> Path:
     return exported(shop_folder, tmp_path)
 
 
-def exported(folder: Path, into: Path) -> Path:
+def exported(folder: Path, into: Path, tag: str = "v1") -> Path:
     """The archive of a small version, which says with which libraries it was made."""
     version = read_version(folder)
-    copy = Path(shutil.copytree(folder, into / "copy"))
-    record = replace(version.record, libraries=libraries())
+    copy = Path(shutil.copytree(folder, into / "copy" / tag))
+    record = replace(version.record, libraries=libraries(), name=replace(version.record.name, tag=tag))
     (copy / RECORD_FILE).write_bytes(msgspec.json.encode(record))
     return export_version(read_version(copy), into)
 
@@ -104,6 +104,26 @@ def test_another_version_behind_the_same_place_is_refused(archive: Path, shop_fo
     with pytest.raises(DigestMismatch, match="was asked for"):
         unpacked(f"{archive}#sha256:{'0' * 64}")
     assert digest(unpacked(str(archive))) == digest(shop_folder)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_versions_of_equal_files_are_told_apart(archive: Path, shop_folder: Path, tmp_path: Path, pinned: bool) -> None:
+    """A retraining may give the same files again: what is served is the version that was asked for, never the one before."""
+    second = exported(shop_folder, tmp_path, tag="v2")
+    behind = f"#{digest(shop_folder)}" if pinned else ""
+    for _ in range(2):
+        for place, tag in ((archive, "v1"), (second, "v2")):
+            assert read_version(unpacked(f"{place}{behind}")).record.name.tag == tag
+
+
+def test_a_record_that_was_changed_here_is_not_served(archive: Path) -> None:
+    """The digest covers no record, so what was unpacked before is compared with the archive's record."""
+    folder = unpacked(str(archive))
+    record = read_version(folder).record
+    changed = replace(record, name=replace(record.name, tag="v9"))
+    (folder / RECORD_FILE).write_bytes(msgspec.json.encode(changed))
+    with pytest.raises(DigestMismatch, match=r"record of shop:v1 was changed"):
+        unpacked(str(archive))
 
 
 @pytest.mark.parametrize("cut", [0, 100, -1])
