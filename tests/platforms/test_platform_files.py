@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from canario.errors import Conflict
+from canario.errors import Conflict, IntegrityError
 from canario.model.evidence import CommandKind
 from canario.model.requests import TakeDown, Wish
 from canario.platforms.local import journal as journal_module
@@ -48,6 +48,51 @@ def test_a_torn_last_line_is_left_out_and_repaired(tmp_path: Path, torn: bytes) 
     FileJournal(tmp_path).append({"word": "three"})
     assert [entry["word"] for entry in FileJournal(tmp_path).entries()] == ["one", "two", "three"]
     assert numbers(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("damage", [b"{damaged", b'{"word": "\x00"}', b"", b"[]", b"5"])
+def test_damage_in_a_journal_is_told_by_file_and_line(tmp_path: Path, damage: bytes) -> None:
+    """An entry that was whole once and is not now is never passed over: what is replayed is all of it, or an error."""
+    for word in ("one", "two", "three"):
+        FileJournal(tmp_path).append({"word": word})
+    (segment,) = tmp_path.glob("*.jsonl")
+    lines = segment.read_bytes().splitlines()
+    segment.write_bytes(b"\n".join([lines[0], damage, lines[2]]) + b"\n")
+    with pytest.raises(IntegrityError) as told:
+        numbers(tmp_path)
+    assert told.value.at == f"{segment}:2"
+    FileJournal(tmp_path).append({"word": "four"})  # it goes on being kept
+    assert b'"number":4' in segment.read_bytes().splitlines()[-1]
+
+
+def test_a_segment_that_was_cut_short_is_told_too(tmp_path: Path) -> None:
+    """Only at the very end can a writer have been killed; what is missing before that was lost by somebody else."""
+    FileJournal(tmp_path).append({"word": "one"})
+    (tmp_path / "0000000002.jsonl").write_bytes(b'{"word": "two", "number": 2}\n')
+    with (tmp_path / "0000000001.jsonl").open("r+b") as segment:
+        segment.truncate(5)
+    with pytest.raises(IntegrityError) as told:
+        numbers(tmp_path)
+    assert told.value.at == f"{tmp_path / '0000000001.jsonl'}:1"
+
+
+@pytest.mark.parametrize("damage", [b"{damaged", b"", b"[]", b'{"word": "no number"}'])
+def test_a_damaged_end_is_put_aside_and_the_journal_goes_on(tmp_path: Path, damage: bytes) -> None:
+    """What was left at the end stops no later decision from being kept; its number is not given out again, so the gap shows."""
+    FileJournal(tmp_path).append({"word": "one"})
+    (segment,) = tmp_path.glob("*.jsonl")
+    with segment.open("ab") as stream:
+        stream.write(damage + b"\n" + damage + b"\n{torn")
+    FileJournal(tmp_path).append({"word": "four"})
+    assert [(entry["number"], entry["word"]) for entry in FileJournal(tmp_path).entries()] == [(1, "one"), (4, "four")]
+    assert segment.with_suffix(".damaged").read_bytes() == damage + b"\n" + damage + b"\n"
+
+
+def test_a_journal_with_nothing_but_damage_goes_on(tmp_path: Path) -> None:
+    """Its file's name says which numbers it had."""
+    (tmp_path / "0000000007.jsonl").write_bytes(b"{damaged\n")
+    FileJournal(tmp_path).append({"word": "eight"})
+    assert numbers(tmp_path) == [8]
 
 
 def test_the_journal_is_bounded_and_forgets_the_oldest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

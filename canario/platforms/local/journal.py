@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from canario.adapters.files import make_durable
+from canario.errors import IntegrityError
 
 LARGEST_SEGMENT_BYTES = 1024 * 1024
 KEPT_SEGMENTS = 64
+
+
+_log = logging.getLogger(__name__)
+
+
+class _Numbered(msgspec.Struct):
+    """What every entry has."""
+
+    number: int
 
 
 class FileJournal:
@@ -51,34 +62,52 @@ class FileJournal:
         self._next_number += 1
 
     def entries(self) -> Iterator[Mapping[str, Any]]:
-        """Every whole entry, oldest first; a torn last line is left out."""
-        for segment in self._segments():
+        """Every whole entry, oldest first; a torn last line is left out. Raises IntegrityError at anything else that is not whole."""
+        segments = self._segments()
+        for segment in segments:
             try:
                 content = segment.read_bytes()
             except FileNotFoundError:
                 continue  # removed as the oldest while we read
-            for line in content.splitlines(keepends=True):
-                if line.endswith(b"\n"):
-                    with contextlib.suppress(msgspec.DecodeError):
-                        yield msgspec.json.decode(line, type=dict[str, Any])
+            *lines, rest = content.split(b"\n")
+            if rest and segment != segments[-1]:
+                lines.append(rest)  # a writer mends the end before it begins another file, so this was cut later
+            for number, line in enumerate(lines, start=1):
+                try:
+                    yield msgspec.json.decode(line, type=dict[str, Any])
+                except msgspec.DecodeError as broken:
+                    raise IntegrityError(
+                        f"this line of the journal is not what was written: {broken}", at=f"{segment}:{number}"
+                    ) from broken
 
     def _segments(self) -> list[Path]:
         return sorted(self._folder.glob("*.jsonl"))
 
     def _repair(self) -> int:
-        """Cut off what a killed writer left torn at the end; the number of the next entry."""
+        """Cut off what a killed writer left torn at the end, put aside what is damaged there; the number of the next entry."""
         self._folder.mkdir(parents=True, exist_ok=True)
         segments = self._segments()
         if not segments:
             return 1
-        content = segments[-1].read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
+        last = segments[-1]
+        content = last.read_bytes()
+        lines = content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]
+        damaged: list[bytes] = []
+        while lines and _number_of(lines[-1]) is None:
+            damaged.insert(0, lines.pop())
+        if damaged:
+            aside = last.with_suffix(".damaged")
+            _log.warning("the last %d lines of %s are damaged; they are put aside in %s", len(damaged), last, aside)
+            with aside.open("ab") as stream:
+                stream.write(_joined(damaged))
+            make_durable(aside)
+        whole = _joined(lines)
         if len(whole) < len(content):
-            os.truncate(segments[-1], len(whole))
-            make_durable(segments[-1])
-        if not whole:
-            return int(segments[-1].stem)  # its only line was torn; its name says which number was to come
-        return int(msgspec.json.decode(whole.splitlines()[-1], type=dict[str, Any])["number"]) + 1
+            os.truncate(last, len(whole))
+            make_durable(last)
+        # Without a whole line the file's name says which number was to come.
+        before = _number_of(lines[-1]) if lines else int(last.stem) - 1
+        return (before or 0) + len(damaged) + 1
 
     def _segment_for(self, number: int) -> Path:
         segments = self._segments()
@@ -87,6 +116,18 @@ class FileJournal:
         for oldest in segments[: max(0, len(segments) + 1 - KEPT_SEGMENTS)]:
             oldest.unlink()
         return self._folder / f"{number:010d}.jsonl"
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _number_of(line: bytes) -> int | None:
+    """The number of an entry; None of what is none."""
+    try:
+        return msgspec.json.decode(line, type=_Numbered).number
+    except msgspec.DecodeError:
+        return None
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:
