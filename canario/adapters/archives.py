@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -29,6 +30,7 @@ MOST_FILES = 64
 LONGEST_FILE_BYTES = 1 << 30
 LONGEST_ARCHIVE_BYTES = 2 << 30
 LONGEST_RECORD_BYTES = 1 << 20
+_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *tarfile.GNU_TYPES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,17 @@ def refuse_pickles(record: VersionRecord, path: Path, hint: str) -> None:
         )
 
 
+class _PlainHeader(tarfile.TarInfo):
+    """A member's head that is refused when it extends another's: tarfile reads such content whole before anybody sees its size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _EXTENSIONS:
+            raise tarfile.ReadError("it has a header that `canario export` never writes")
+        return header
+
+
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """The files in an archive by name, read in order and never past the limits."""
     if not path.is_file():
@@ -82,7 +95,10 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     seen: set[str] = set()
     total_bytes = 0
     try:
-        with gzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
+        with (
+            gzip.open(path, "rb") as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_PlainHeader) as tar,
+        ):
             for member in tar:
                 total_bytes += member.size
                 _check_member(member, seen, total_bytes, path)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -275,6 +276,24 @@ def test_unsafe_members_are_refused(case: str, archive: Path, tmp_path: Path, ho
     """An archive with a path, a link, a device or a size that no version has is refused before it is unpacked."""
     path = packed(unpacked(archive), tmp_path / "strange.canario", *MEMBERS[case])
     refused(path, UsageError, "holds something that no version has", home)
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"X", b"L", b"K"])
+def test_a_small_file_takes_little_memory(kind: bytes, tmp_path: Path, home: Path) -> None:
+    """An archive that unpacks to far more than a version may hold, in a header instead of a file, is refused before it is read."""
+    path = tmp_path / "bomb.canario"
+    header = member("PaxHeaders" if kind in b"xgX" else "././@LongLink", kind, size=64 << 20)
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(header.tobuf(tarfile.GNU_FORMAT))
+        stream.write(b"\0" * (64 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match="not a version's archive"):
+            import_version(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert not stored_versions()
 
 
 def zipped(content: bytes) -> bytes:
