@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from canario.batch.checking import TableCheck
 from canario.batch.loading import LoadedVersion
 from canario.batch.reading import Piece, Wanted
-from canario.errors import InputError
+from canario.errors import InputError, UsageError
 from canario.model.card import ColumnKind, Task
 
 ANSWER_NAMES = ("file", "row", "label", "score", "version")
@@ -39,11 +39,14 @@ class Answered:
 class Answerer:
     """Answers the rows of one version's files, a piece at a time."""
 
-    def __init__(self, loaded: LoadedVersion, keep: tuple[str, ...]) -> None:
+    def __init__(self, loaded: LoadedVersion, keep: tuple[str, ...], *, is_asked: bool = True) -> None:
+        """`is_asked`: a person has named the columns to keep. Raises UsageError when two would get the same name."""
         card = loaded.card
+        keep = tuple(dict.fromkeys(keep))
         self._loaded = loaded
         self._check = TableCheck(card)
         self._keep = keep
+        self._is_asked = is_asked
         self._classes = (
             pa.array(card.label.classes, type=pa.string()) if card.label.task is not Task.REGRESSION else None
         )
@@ -53,6 +56,8 @@ class Answerer:
             categories=frozenset(column.name for column in card.columns if column.kind is ColumnKind.CATEGORY),
             texts=frozenset(column.name for column in card.columns if column.kind is ColumnKind.TEXT),
         )
+        _refuse_same_names(keep, ANSWER_NAMES)
+        _refuse_same_names(self.wanted.names, REJECT_NAMES)
 
     def check_columns(self, schema: pa.Schema, file: str) -> None:
         """Raise InputError when a file's rows could not be answered, whatever is in them: all that is wrong, at once."""
@@ -65,7 +70,11 @@ class Answerer:
             raise InputError(
                 f"{file} has no column {', '.join(missing)}, which shall be kept",
                 at=file,
-                hint="leave its --keep out, or bring files that all have it",
+                hint=(
+                    "leave its --keep out, or bring files that all have it"
+                    if self._is_asked
+                    else "the first file has it, so it is kept; bring files that all have it, or name others with --keep"
+                ),
             )
 
     def answer(self, piece: Piece, file: str) -> Answered:
@@ -129,6 +138,17 @@ class Answerer:
 def _beside(name: str, own: tuple[str, ...]) -> str:
     """What a column of the input is called beside canario's own columns."""
     return f"input.{name}" if name in own else name
+
+
+def _refuse_same_names(names: tuple[str, ...], own: tuple[str, ...]) -> None:
+    for name in names:
+        beside = _beside(name, own)
+        if beside != name and beside in names:
+            raise UsageError(
+                f"{name} and {beside} would both be called {beside} in the output",
+                at="--keep",
+                hint="leave one of them out, or rename it in the input",
+            )
 
 
 def _plain(column: Any) -> Any:

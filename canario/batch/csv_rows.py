@@ -111,6 +111,16 @@ def _plain(opened: Opened, name: str, tail: bytes) -> Any:
     return pa.PythonFile(cast("IOBase", _Tailed(file, tail)), "r")
 
 
+def ends_inside_a_quote(content: bytes) -> bool:
+    """Whether a small CSV ends inside a quoted cell."""
+    try:
+        for _ in csv_pieces(lambda: pa.BufferReader(content), "", list, ()):
+            pass
+    except pa.ArrowException as broken:
+        return OPEN_QUOTE in str(broken)
+    return False
+
+
 def _reader(file: Any, ways: csv.ConvertOptions, note: Any) -> csv.CSVStreamingReader:
     return csv.open_csv(
         file,

@@ -39,15 +39,25 @@ def _array(column: Column, frame: pd.DataFrame) -> pa.Array[Any]:
         raise InputError(f"the frame has several columns {column.name}", at=column.name, column=column.name)
     try:
         array: Any = pa.array(series, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as mixed:
-        # Several types in one column: one of them is not the column's.
+    except (pa.ArrowException, OverflowError, UnicodeError) as mixed:
+        # Several types in one column: one of them is not the column's. Or a cell that no type of Arrow holds.
         for row, cell in enumerate(series):
             plain = cell.item() if isinstance(cell, np.generic) else cell
             reason = misfit_of_type(column, None if plain is pd.NA else plain)
+            reason = reason or _unheld(column, plain)
             if reason:
                 raise _misfit_of(column, frame, row, reason) from mixed
         raise InputError(f"{column.name} cannot be read: {mixed}", at=column.name, column=column.name) from mixed
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array  # pandas keeps words in chunks
+
+
+def _unheld(column: Column, cell: Any) -> str:
+    """Why no table can hold a cell, such as a number of a hundred digits or half a character; empty when one can."""
+    try:
+        pa.array([cell], from_pandas=True)
+    except (pa.ArrowException, OverflowError, UnicodeError) as wrong:
+        return f"{column.name} cannot be read: {wrong}"
+    return ""
 
 
 def _misfit(card: Card, frame: pd.DataFrame, row: int, reason: str, name: str) -> InputError:

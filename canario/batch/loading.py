@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from canario.adapters.versions import StoredVersion, find_version, prove, read_version
-from canario.errors import Conflict, UsageError
+from canario.errors import Conflict, InputError, UsageError
 from canario.kernel.kernel import Columns, Kernel
 from canario.kernel.limits import Limits
 from canario.kernel.load import load_kernel
@@ -61,12 +61,23 @@ class LoadedVersion:
         if isinstance(rows, pd.DataFrame):
             index, columns = rows.index, columns_of_frame(self.card, rows)
         else:
-            listed = [rows] if isinstance(rows, Mapping) else list(rows)
+            listed = _listed(rows)
             index, columns = pd.RangeIndex(len(listed)), self.rows.columns_of(listed)
         answers = self.answer(columns)
         frame = pd.DataFrame({"label": answers.labels, "score": answers.scores}, index=index)
         frame.attrs["version"] = str(self.name)
         return frame
+
+
+def _listed(rows: object) -> list[Mapping[str, Any]]:
+    """One row, or several, as a list. Raises InputError for anything else."""
+    listed = [rows] if isinstance(rows, Mapping) else list(rows) if isinstance(rows, Iterable) else None
+    if listed is None or isinstance(rows, str | bytes) or not all(isinstance(row, Mapping) for row in listed):
+        raise InputError(
+            f"these are no rows, but {type(rows).__module__}.{type(rows).__qualname__}",
+            hint="rows come as a frame, as one mapping of names to values, or as a list of such mappings",
+        )
+    return listed
 
 
 def load_version(text: str = "", *, folder: Path | None = None, archive: str = "") -> LoadedVersion:

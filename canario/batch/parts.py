@@ -136,7 +136,7 @@ class OutputFolder:
         names = self.place.files()
         if restart and (JOB_FILE in names or MANIFEST_FILE in names):
             names = self._cleared(names)
-        if SUCCESS_FILE in names:
+        if SUCCESS_FILE in names and MANIFEST_FILE in names:  # Spark, too, writes a _SUCCESS
             return self._finished(job), []
         if JOB_FILE not in names:
             self._refuse_strangers(names)

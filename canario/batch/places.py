@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from canario.adapters.files import STAGING_PREFIX, make_durable
-from canario.errors import CanarioError, NotFound, Unavailable, UsageError
+from canario.errors import CanarioError, Conflict, NotFound, Unavailable, UsageError
 
 READ_BYTES = 8 * 1024 * 1024
 """What is asked of an object store at once."""
@@ -161,6 +161,10 @@ def reaching(place: Place) -> Iterator[None]:
         raise
     except FileNotFoundError as missing:
         raise NotFound(f"there is no {place.url}", at=place.url, hint="`ls` it, or mend the address") from missing
+    except (NotADirectoryError, FileExistsError) as taken:
+        raise Conflict(
+            f"a file lies where a folder should be: {_words(taken)}", at=place.url, hint="name another folder"
+        ) from taken
     except PermissionError as refused:
         raise Unavailable(f"no right to use it: {_words(refused)}", at=place.url, hint=AGAIN) from refused
     except OSError as failed:

@@ -233,7 +233,17 @@ def _arrow_batches(source: Source, file: Any, wanted: Wanted, *, is_file: bool) 
         for number in range(opened.num_record_batches):
             yield opened.get_batch(number)
     else:
-        yield from opened
+        yield from _to_its_end(opened, file)
+
+
+def _to_its_end(stream: Any, file: Any) -> Iterator[pa.RecordBatch]:
+    """A stream's batches. One that lacks its end marker may lack any number of them, so it is taken for cut."""
+    read = file.tell()
+    for batch in stream:
+        read = file.tell()
+        yield batch
+    if file.tell() == read:
+        raise pa.ArrowInvalid("the stream has no end marker, so it may have been cut")
 
 
 def _csv(source: Source, wanted: Wanted) -> Iterator[Piece]:

@@ -76,6 +76,7 @@ def _csv(card: Card, content: bytes) -> Columns:
     from pyarrow import csv
 
     from canario.batch.checking import TableCheck
+    from canario.batch.csv_rows import OPEN_QUOTE, ends_inside_a_quote
 
     try:
         content.decode()
@@ -97,6 +98,8 @@ def _csv(card: Card, content: bytes) -> Columns:
         ).combine_chunks()
     except pa.ArrowInvalid as broken:
         raise InputError(f"this is no CSV: {broken}", hint="its first line names the columns") from broken
+    if ends_inside_a_quote(content):
+        raise InputError(f"this is no CSV: {OPEN_QUOTE}", hint="close the quote, or take it away")
     for place, name in enumerate(table.column_names):
         if any(column.name == name and column.kind is ColumnKind.TEXT for column in card.columns):
             cells: Any = table.column(place)

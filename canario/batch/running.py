@@ -68,13 +68,14 @@ def score(
     kind = settings.kind or (sources[0].kind if sources else FileFormat.PARQUET)
     keep = settings.keep if settings.keep is not None else _identity(sources)
     folder = OutputFolder(place, kind)
+    answerer = Answerer(loaded, keep, is_asked=settings.keep is not None)
     job = _job(loaded, sources, settings, kind, keep)
     with folder.held():
         manifest, done = folder.begin(job, restart=settings.restart)
         if manifest is not None:
             _refuse_changes(manifest, sources)
         else:
-            manifest = _Scoring(Answerer(loaded, keep), folder, kind, settings, sources, tell).run(job, done)
+            manifest = _Scoring(answerer, folder, kind, settings, sources, tell).run(job, done)
     if is_dealt(settings):
         close(whole, settings)
     return manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,30 @@ def test_a_row_that_does_not_fit_is_named(
         loaded.predict(rows)
     assert (refused.value.message, refused.value.at) == (reason, place)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("amount", 2**63), ("age", 2**70), ("country", "\ud800"), ("note", "\ud800")]
+)
+def test_a_cell_that_no_machine_holds_is_named(loaded: LoadedVersion, column: str, value: Any) -> None:
+    """Numbers that are too large and halves of characters are refused as other cells are, with row and column."""
+    rows = shop_rows(4).set_index(pd.Index(list("abcd"))).astype(object)
+    rows.loc["c", column] = value
+    with pytest.raises(InputError, match=f"{column} ") as refused:
+        loaded.predict(rows)
+    assert refused.value.at == f"row 'c', column {column}"
+    listed: Any = rows.to_dict("records")
+    with contextlib.suppress(CanarioError):
+        loaded.predict(listed)
+
+
+def test_what_is_no_rows_is_refused(loaded: LoadedVersion) -> None:
+    """A program that brings something else gets canario's error, which says what rows come as."""
+    rows = shop_rows(4)
+    for other in (rows.iloc[0], rows["amount"], rows.to_numpy(), "row.json", b"{}", 7, None, [1, 2], [rows.iloc[0]]):
+        with pytest.raises(InputError, match="these are no rows") as refused:
+            loaded.predict(other)  # type: ignore[arg-type]
+        assert "as a frame" in refused.value.hint
 
 
 def test_a_frame_without_a_column_is_refused(loaded: LoadedVersion) -> None:

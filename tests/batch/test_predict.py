@@ -50,6 +50,15 @@ def answers(loaded: LoadedVersion, content: str) -> list[float]:
     return scores
 
 
+def test_a_csv_that_ends_inside_a_quote_is_refused(loaded: LoadedVersion) -> None:
+    """Rows that a stray quote swallowed are not left unanswered without a word."""
+    names = [name for name in SHOP.column_names if name != "note"]
+    lines = [",".join([*names, "note"]), "12.5,40,true,PT,,3,,olá", '12.5,40,true,PT,,3,,"olá']
+    with pytest.raises(InputError, match="ends inside a quoted cell"):
+        answers(loaded, "\n".join(lines) + "\n")
+    assert len(answers(loaded, "\n".join(lines) + '"\n')) == 2
+
+
 def test_one_row_is_answered_with_the_version_that_answered(canario: Canario, loaded: LoadedVersion) -> None:
     """A row in a file is answered without a server: label, score with all its digits, and which version it was."""
     (canario.folder / "row.json").write_text(json.dumps(ROW))

@@ -89,6 +89,42 @@ def test_kept_columns_must_be_there(shop: LoadedVersion, tmp_path: Path) -> None
         score(shop, str(path), str(tmp_path / "out"), ScoreSettings(keep=("payment",)))
 
 
+def test_what_is_kept_unasked_is_told_as_that(shop: LoadedVersion, tmp_path: Path) -> None:
+    """Nobody is told to leave out what they never gave."""
+    write(customers(5), tmp_path / "in/0.csv")
+    write(customers(5).drop(columns="id"), tmp_path / "in/1.csv")
+    error = refused(shop, tmp_path / "in", tmp_path / "out")
+    assert "1.csv has no column id, which shall be kept" in str(error)
+    assert "leave its --keep out" not in error.hint
+    assert "the first file has it" in error.hint
+
+
+def test_two_kept_columns_are_never_one(shop: LoadedVersion, tmp_path: Path) -> None:
+    """A column that would take another's name is refused before anything is written; the same one twice is kept once."""
+    path = write(customers(5).assign(row=10, **{"input.row": 20}), tmp_path / "in.parquet")
+    with pytest.raises(UsageError, match=r"row and input\.row would both be called input\.row"):
+        score(shop, str(path), str(tmp_path / "out"), ScoreSettings(keep=("row", "input.row")))
+    assert not (tmp_path / "out").exists()
+    score(shop, str(path), str(tmp_path / "out"), ScoreSettings(keep=("id", "row", "id")))
+    assert read(tmp_path / "out").columns.tolist()[:2] == ["id", "input.row"]
+
+
+@pytest.mark.parametrize("lost", [1, 8, 2000])
+def test_a_stream_that_was_cut_between_its_batches_is_told(lost: int, shop: LoadedVersion, tmp_path: Path) -> None:
+    """Without its end marker a stream may have lost any number of rows."""
+    path = write(customers(3000), tmp_path / "in.arrows")
+    content = path.read_bytes()
+    if lost == 2000:  # a whole batch
+        write(customers(3000)[:2500], tmp_path / "short.arrows")
+        lost = len(content) - len((tmp_path / "short.arrows").read_bytes()) + 8
+    path.write_bytes(content[:-lost])
+    assert "in.arrows can't be read as arrow" in str(refused(shop, path, tmp_path / "out"))
+    for rows in (customers(0), customers(3000)):
+        score(shop, str(write(rows, path)), str(tmp_path / f"whole{len(rows)}"), SMALL)
+    path.write_bytes(path.read_bytes()[:-4])
+    refused(shop, path, tmp_path / "cut")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow"])
 def test_a_table_without_rows_is_no_error(suffix: str, shop: LoadedVersion, tmp_path: Path) -> None:
     """A day on which nothing happened is done, with no part; its columns must be right all the same."""

@@ -214,6 +214,29 @@ def test_a_folder_of_other_things_is_left_alone(source: Path, shop: LoadedVersio
     assert (tmp_path / "out/part-00000.csv").read_text() == "precious"
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_another_programs_folder_is_left_alone(
+    restart: bool,  # noqa: FBT001 - a parameter of pytest
+    source: Path,
+    shop: LoadedVersion,
+    tmp_path: Path,
+) -> None:
+    """What Spark has written, with its own _SUCCESS, or a file, is a conflict that says so, and stays as it is."""
+    (tmp_path / "spark").mkdir()
+    (tmp_path / "spark/_SUCCESS").touch()
+    (tmp_path / "file").write_text("precious")
+    how = dataclasses.replace(SMALL, restart=restart)
+    with pytest.raises(Conflict, match="what is in it is no scoring: _SUCCESS") as strange:
+        score(shop, str(source), str(tmp_path / "spark"), how)
+    assert "empty folder" in strange.value.hint
+    for output in ("file", "file/below"):
+        for settings_ in (how, dataclasses.replace(how, partition=0, partitions=2)):
+            with pytest.raises(Conflict, match="a file lies where a folder") as conflict:
+                score(shop, str(source), str(tmp_path / output), settings_)
+            assert conflict.value.hint
+    assert (tmp_path / "file").read_text() == "precious"
+
+
 def test_two_runs_do_not_write_into_one_folder(source: Path, shop: LoadedVersion, tmp_path: Path) -> None:
     """The second is told so at once; it may be tried again."""
 
