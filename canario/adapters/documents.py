@@ -32,10 +32,11 @@ def parse_document(kind: type[T], text: str, at: str, error: type[UsageError] = 
     """The same from text; `at` names where it came from."""
     try:
         content = yaml.safe_load(text)
+        written = msgspec.json.encode(content)
     except yaml.YAMLError as broken:
         raise error(f"this is not YAML: {broken}", at=at, hint=hint) from broken
-    try:
-        written = msgspec.json.encode(content)
+    except RecursionError as endless:
+        raise error("it is nested too deep, or holds itself", at=at, hint=hint) from endless
     except (TypeError, ValueError) as wrong:
         raise error(f"it does not fit: {wrong}", at=at, hint=hint) from wrong
     return parse_json(kind, written, at, error, hint)

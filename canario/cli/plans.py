@@ -13,7 +13,7 @@ import click
 
 from canario.adapters.homes import rooms_folder
 from canario.errors import PlanError
-from canario.model.rollout import RolloutSpec, StrategyKind
+from canario.model.rollout import RolloutSpec, Step, StrategyKind
 
 PLAN_FILE = "rollout.yaml"
 
@@ -143,7 +143,7 @@ def _with_flags(spec: RolloutSpec, flags: PlanFlags) -> RolloutSpec:
     steps = spec.steps
     if flags.steps is not None:
         steps = tuple(
-            replace(step or steps[-1], weight_percent=weight)
+            _weighed(step or (steps[-1] if steps else Step(weight_percent=weight)), weight)
             for step, weight in zip_longest(steps[: len(flags.steps)], flags.steps)
         )
     if flags.minimum_requests is not None:
@@ -154,6 +154,11 @@ def _with_flags(spec: RolloutSpec, flags: PlanFlags) -> RolloutSpec:
     if flags.watch_seconds is not None:
         spec = replace(spec, watch_seconds=flags.watch_seconds)
     return spec if flags.sticky_header is None else replace(spec, sticky_header=flags.sticky_header)
+
+
+def _weighed(step: Step, weight: float) -> Step:
+    """The step at another weight. At 100 the approval of the step whose place it takes is gone: nothing follows to approve."""
+    return replace(step, weight_percent=weight, approval=step.approval and weight < 100)
 
 
 def _weights(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...] | None:

@@ -290,6 +290,12 @@ def _check_routes(spec: RolloutSpec) -> Iterator[_Fault]:
             "sticky_header",
             "a header that names the user",
         )
+    if header == "x-canario-version":
+        yield _Fault(
+            "x-canario-version asks for a version past the split, so nobody would stick to what they were dealt",
+            "sticky_header",
+            "a header that names the user",
+        )
     if not 0 < spec.shadow_percent <= 100:
         yield _Fault(
             f"copies of {spec.shadow_percent:g} % of the requests are out of range",

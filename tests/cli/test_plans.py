@@ -9,7 +9,8 @@ import pytest
 
 from canario.adapters.documents import read_document
 from canario.cli.plans import NOTHING_SAID, PlanFlags, plan_for
-from canario.model.rollout import RolloutSpec, StrategyKind
+from canario.errors import PlanError
+from canario.model.rollout import RolloutSpec, Step, StrategyKind
 from canario.rollout.plan import default_plan
 from tests.cli.program import ROOT, Canario, in_process
 
@@ -63,6 +64,35 @@ def test_new_weights_keep_what_the_plan_asks_for_at_their_place(tmp_path: Path) 
         last,
     )
     assert plan_for("fraud", flags(plan=document, steps=(100.0,))).steps == (replace(first, weight_percent=100.0),)
+
+
+def test_new_weights_need_no_steps_in_the_plan(tmp_path: Path) -> None:
+    """A plan that leaves its steps to --steps gets them, each with what a step asks for if nobody says more."""
+    document = tmp_path / "gates.yaml"
+    document.write_text("steps: []\ngates: [{kind: errors}]\n")
+    assert plan_for("fraud", flags(plan=document, steps=(10.0, 100.0))).steps == (
+        Step(weight_percent=10.0),
+        Step(weight_percent=100.0),
+    )
+
+
+def test_fewer_weights_ask_nobody_to_approve_the_last(tmp_path: Path) -> None:
+    """The approval of a step whose place the 100 takes goes with that step: nothing follows that could be approved."""
+    document = tmp_path / "approved.yaml"
+    approved = "".join(f"  - {{weight_percent: {weight}, approval: true}}\n" for weight in (10, 50))
+    document.write_text(f"steps:\n{approved}  - {{weight_percent: 100}}\ngates: [{{kind: errors}}]\n")
+    first, last = plan_for("fraud", flags(plan=document, steps=(10.0, 100.0))).steps
+    assert (first.approval, last.approval) == (True, False)
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]\n", "&a {b: *a}\n", "steps: " + "[" * 3000 + "]" * 3000])
+def test_a_document_without_an_end_is_refused(tmp_path: Path, text: str) -> None:
+    """A plan that holds itself, or is nested beyond measure, is a fault of the document, named as any other."""
+    document = tmp_path / "endless.yaml"
+    document.write_text(text)
+    with pytest.raises(PlanError) as refused:
+        plan_for("fraud", flags(plan=document))
+    assert refused.value.at == str(document)
 
 
 def test_each_flag_changes_what_it_says_and_nothing_else() -> None:

@@ -111,6 +111,7 @@ REFUSED: dict[str, tuple[RolloutSpec, str]] = {
     "sticky users of a shadow": (replace(shadow(), sticky_header="x-user"), "sticky_header"),
     "a header that gRPC cannot carry": (replace(canary(), sticky_header="X-User"), "sticky_header"),
     "a header that is another each time": (replace(canary(), sticky_header="x-request-id"), "sticky_header"),
+    "a header that names a version": (replace(canary(), sticky_header="x-canario-version"), "sticky_header"),
     "copies of no request": (replace(shadow(), shadow_percent=0.0), "shadow_percent"),
     "more copies than requests": (replace(shadow(), shadow_percent=150.0), "shadow_percent"),
 }

@@ -340,5 +340,11 @@ RULES: dict[type[Any], tuple[Rule, ...]] = {
             "x-request-id is another for every request, so nobody would stick: choose a header that names the user",
             ".stickyHeader",
         ),
+        Rule(
+            "self.?stickyHeader.orValue('') != 'x-canario-version'",
+            "x-canario-version asks for a version past the split, so nobody would stick to what they were dealt: choose a header that"
+            " names the user",
+            ".stickyHeader",
+        ),
     ),
 }

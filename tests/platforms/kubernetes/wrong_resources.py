@@ -297,6 +297,9 @@ PLANS = {
     "a header that is another each time": plan(
         {"traffic": {"stickyHeader": "x-request-id"}}, "traffic.stickyHeader", "names the user"
     ),
+    "a header that names a version": plan(
+        {"traffic": {"stickyHeader": "x-canario-version"}}, "traffic.stickyHeader", "names the user"
+    ),
     "copies of no request": plan({"traffic": {"shadowPercent": 0}}, "traffic.shadowPercent", "greater than 0"),
     "more copies than requests": plan(
         {"traffic": {"shadowPercent": 150}}, "traffic.shadowPercent", "less than or equal to 100"
