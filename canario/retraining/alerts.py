@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,12 @@ def _call(alert: Mapping[str, Any]) -> Call:
     return Call(
         model=str(labels["model"]),
         trigger=Trigger.ALERT,
-        reason=f"{labels.get('alertname', 'alert')}: {words}"[:500],
+        reason=_clean(f"{labels.get('alertname', 'alert')}: {words}")[:500],
         namespace=str(labels.get("namespace", "")),
     )
+
+
+def _clean(words: str) -> str:
+    """Words that a command line can hold: a NUL or half a character cannot be told to a process."""
+    kept = "".join(" " if unicodedata.category(each) in ("Cc", "Cs") else each for each in words)
+    return " ".join(kept.split())

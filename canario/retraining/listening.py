@@ -102,7 +102,7 @@ class Listener:
             try:
                 self._child = subprocess.Popen(self._command(call), stdin=subprocess.DEVNULL)
                 code = self._child.wait()
-            except OSError as failed:
+            except (OSError, ValueError) as failed:  # ValueError: words that no command line can hold
                 self._tell(f"{call.model}: the retraining cannot start: {failed}")
                 continue
             self._tell(f"{call.model}: ended with exit code {code}; `canario retrain {call.model} --history` tells why")
@@ -113,10 +113,12 @@ class Listener:
         while not self._ending.wait(LOOK_SECONDS):
             with contextlib.suppress(CanarioError, OSError):  # looked at again in a second
                 self.take(self._wishes())
-            if due is not None and self._every_seconds and time.monotonic() >= due:
-                due += self._every_seconds
-                words = f"every {self._every_seconds / 3600:g} h"
-                self.take([Call(model=model, trigger=Trigger.SCHEDULE, reason=words) for model in self._models()])
+            with contextlib.suppress(CanarioError, OSError):
+                if due is not None and self._every_seconds and time.monotonic() >= due:
+                    words = f"every {self._every_seconds / 3600:g} h"
+                    self.take([Call(model=model, trigger=Trigger.SCHEDULE, reason=words) for model in self._models()])
+                    while due <= time.monotonic():  # only now: a round that failed is tried again, once
+                        due += self._every_seconds
 
     def _wishes(self) -> list[Call]:
         found = []

@@ -36,6 +36,12 @@ def test_firing_alerts_that_want_it_are_taken() -> None:
     assert call.reason == "CanarioDegradation: recall fell to 55 %"
 
 
+def test_words_that_no_command_line_takes_are_no_harm() -> None:
+    """Control characters and halves of characters in an alert's words do not reach the retraining's reason."""
+    (call,) = calls_of(body(alert(model="fraud", answer="retrain", summary="a\x00b\ud800c\nd\x1b[1m")))
+    assert call.reason == "CanarioDegradation: a b c d [1m"
+
+
 def test_other_alerts_are_left_alone() -> None:
     """Resolved alerts and alerts that ask for nothing are no calls."""
     others = (

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from canario.adapters.homes import retraining_folder
+from canario.errors import Unavailable
 from canario.platforms.local.processes import free_port
 from canario.retraining.alerts import Call
 from canario.retraining.listening import Listener
@@ -47,17 +48,28 @@ class Here:
     def command(self, call: Call) -> Sequence[str]:
         """What retrains a model here."""
         self.calls.append(call)
-        return [sys.executable, "-c", WORK, str(self._file), call.model, str(self._seconds), str(self._code)]
+        return [
+            sys.executable,
+            "-c",
+            WORK,
+            str(self._file),
+            call.model,
+            str(self._seconds),
+            str(self._code),
+            call.reason,
+        ]
 
     def begun(self) -> list[str]:
         """The models whose process has begun, in order."""
         return self._file.read_text().split() if self._file.exists() else []
 
     @contextmanager
-    def listening(self, every_seconds: float | None = None) -> Iterator[None]:
+    def listening(
+        self, every_seconds: float | None = None, models: Callable[[], Sequence[str]] = lambda: ["fraud", "loan"]
+    ) -> Iterator[None]:
         """Listen until the block ends, and find it ended in time."""
         listener = Listener(
-            models=lambda: ["fraud", "loan"],
+            models=models,
             command=self.command,
             every_seconds=every_seconds,
             tell=self.said.append,
@@ -121,6 +133,39 @@ def test_a_retraining_that_crashes_takes_nothing_down(tmp_path: Path) -> None:
             until(lambda number=number: len(here.begun()) == number, "it to begin")  # type: ignore[misc]  # mypy takes the default for an argument
             until(lambda number=number: sum("exit code 1" in line for line in here.said) == number, "its end")  # type: ignore[misc]
     assert any("canario retrain loan --history" in line for line in here.said)
+
+
+@pytest.mark.real
+def test_a_retraining_that_cannot_start_takes_nothing_down(tmp_path: Path) -> None:
+    """Words that no command line can hold are told, and the next call is worked on."""
+    here = Here(tmp_path)
+    retraining_folder().mkdir()
+    with here.listening():
+        (retraining_folder() / "fraud.asked").write_bytes(
+            b'{"rollout":"fraud-0003","reason":"labels\\u0000fail","at_seconds":1.0}\n'
+        )
+        until(lambda: any("cannot start" in line for line in here.said), "the failure to be told")
+        httpx.post(f"{here.url}/alerts", json=webhook("loan"))
+        until(lambda: here.begun() == ["loan"], "the next")
+
+
+@pytest.mark.real
+def test_the_clock_survives_models_that_cannot_be_read(tmp_path: Path) -> None:
+    """When the models cannot be read at the hour of a retraining, they have their turn as soon as they can."""
+    here, is_broken = Here(tmp_path), threading.Event()
+
+    def models() -> Sequence[str]:
+        if is_broken.is_set():
+            raise Unavailable("a status cannot be read just now")
+        return ["fraud"]
+
+    with here.listening(every_seconds=1.0, models=models):
+        until(lambda: len(here.begun()) == 1, "the first round")
+        is_broken.set()
+        time.sleep(2.5)
+        before = len(here.begun())
+        is_broken.clear()
+        until(lambda: len(here.begun()) > before, "the next round")
 
 
 @pytest.mark.real
