@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from canario.adapters.kubernetes_api import JOBS, PODS, Object
+from canario.adapters.kubernetes_api import CRON_JOBS, JOBS, PODS, Object
 from canario.model.rollout import Phase
 from canario.monitoring.alertmanager import alertmanager
 from canario.monitoring.files import to_yaml
@@ -51,7 +51,7 @@ ROWS_PER_SECOND = 1000.0
 SECRET = "labels"
 SETTINGS = {"cohortSeconds": 2, "maturitySeconds": 3, "qualityWindowSeconds": 25}
 """A test's hours are seconds: labels come after one, count from three on, and the present quality is that of the last 25."""
-COOL_DOWN_SECONDS = 30
+COOL_DOWN, COOL_DOWN_SECONDS = "--cool-down", 30
 GATES = [{"kind": "errors", "marginPercent": 5}, {"kind": "recall", "marginPercent": 10}]
 SCALING = {"minReplicas": 1, "maxReplicas": 2, "requestsPerSecond": 200, "windowSeconds": 8, "scaleDownSeconds": 5}
 LONGEST_RETRAINING_SECONDS = 180
@@ -94,6 +94,25 @@ class Loop:
         """The retrainings that were asked for, oldest first."""
         found, _ = self.model.kube.api.list(JOBS, self.model.namespace, f"{COMPONENT_LABEL}={RETRAINING}")
         return sorted(found, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+
+    def end_retraining(self) -> None:
+        """From here on every retraining falls into the cool-down of the last one, and nothing of one is under way."""
+        name = retraining_object(MODEL)
+        found = self.model.kube.get(CRON_JOBS, name, self.model.namespace)
+        assert found
+        place = "/spec/jobTemplate/spec/template/spec/containers/0/args"
+        arguments = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+        changed = [f"{COOL_DOWN}=36000" if each.startswith(COOL_DOWN) else each for each in arguments]
+        assert changed != arguments
+        patch = json.dumps([{"op": "replace", "path": place, "value": changed}])
+        self.model.kubectl("patch", f"cronjob/{name}", "--type=json", "--patch", patch)
+
+        def is_quiet() -> bool:
+            states: list[Object] = [job.get("status") or {} for job in self.jobs()]
+            return all(each.get("succeeded") or each.get("failed") for each in states)
+
+        until(is_quiet, "the end of the last retraining", LONGEST_RETRAINING_SECONDS, self.told)
+        self.model.rest()
 
     def kill_database(self) -> None:
         """SIGKILL for PostgreSQL, which comes back by itself."""
@@ -219,6 +238,7 @@ def test_the_whole_loop(loop: Loop, report: Callable[[str], None]) -> None:
 
 def test_a_version_that_misses_more_is_thrown_back_by_its_labels(loop: Loop, report: Callable[[str], None]) -> None:
     """A version of before the shift waits while no labels come, the database's death included, and is thrown back when they do."""
+    loop.end_retraining()
     model, good = loop.model, loop.model.stable
     old = loop.archives.train("old", str(SHIFT - dt.timedelta(days=1)))
     with Payments(model.target, payments(LATER), rows_per_second=ROWS_PER_SECOND) as clients:

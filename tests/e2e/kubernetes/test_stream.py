@@ -135,7 +135,8 @@ def assert_each_once(stream: Stream, seen: Seen) -> None:
 def test_workers_come_with_the_messages_and_go_with_them(stream: Stream, report: Callable[[str], None]) -> None:
     """No message, no worker; a backlog has as many as it needs, at most the limit; when it is answered they leave."""
     stream.wait_for_workers(0)
-    with Messages(stream.broker.url, NAME, stream.rows, BACKLOG, [Priority.BULK], most=BACKLOG) as clients:
+    # An autoscaler looks every 15 s: the backlog must not be answered before it has.
+    with Messages(stream.broker.url, NAME, stream.rows, BACKLOG, [Priority.BULK], most=12 * BACKLOG) as clients:
         began = time.monotonic()
         until(lambda: len(clients.seen.sent) >= BACKLOG, "the backlog", 30)
         until(stream.workers, "the first worker", FOLLOW_SECONDS, stream.told)
