@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from canario.adapters.documents import read_record, write_record
 from canario.adapters.envoy import envoy_command, validate
@@ -27,12 +30,20 @@ class Router:
 
     def __init__(self, folder: Path, admin_port: int) -> None:
         self._folder = folder.absolute()
+        self._admin_port = admin_port
         self._admin = EnvoyAdmin(admin_port)
         self._proved = ""
 
     def command(self) -> list[str]:
         """The command line of the Envoy that reads this folder; write a plan before it starts."""
         return envoy_command(self._folder / BOOTSTRAP_FILE, self._folder / LOG_FILE)
+
+    def can_start(self) -> bool:
+        """Whether there is a plan whose Envoy answers at this admin port; one for another port is of before a move."""
+        with contextlib.suppress(OSError, msgspec.DecodeError, LookupError, TypeError):
+            bootstrap = msgspec.json.decode((self._folder / BOOTSTRAP_FILE).read_bytes())
+            return bool(bootstrap["admin"]["address"]["socket_address"]["port_value"] == self._admin_port)
+        return False
 
     def write(self, plan: RouterPlan, patience_seconds: float = 0.5) -> bool:
         """Give Envoy a plan; the same plan again changes nothing. True: all of it has been written.

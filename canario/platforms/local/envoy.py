@@ -75,8 +75,9 @@ class LocalRouter:
         return split
 
     def tick(self, now: float) -> None:
-        """Keep Envoy running; call after the first `ask`. Monotonic seconds."""
-        self._kept.tick(now)
+        """Keep Envoy running, once an `ask` has left a plan for its ports. Monotonic seconds."""
+        if self._kept.process is not None or self._router.can_start():
+            self._kept.tick(now)
 
     def counts(self) -> Mapping[str, Counts] | None:
         """By version: cumulative counts of first attempts, None if they cannot be read now."""
