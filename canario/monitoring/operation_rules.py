@@ -85,7 +85,7 @@ def _retraining_failed() -> AlertRule:
     failed = last("failed")
     return AlertRule(
         alert=Alert.RETRAINING_FAILED,
-        query=f"{failed} > {_ON_MODEL} ({last('rolled-out|rejected')} or {_ON_MODEL} 0 * {failed})",
+        query=f"{failed} > {_ON_MODEL} ({last('rolled-out|published|rejected')} or {_ON_MODEL} 0 * {failed})",
         concern="retraining",
         summary="{{ $labels.model }}: its retraining has failed",
         description="It failed at {{ $value | humanizeTimestamp }}, and none has come to an end since.",
