@@ -88,7 +88,7 @@ def close(output: Place, settings: ScoreSettings) -> None:
     place = output.below(LIST_FILE)
     listed = _read(place)
     if listed is not None and listed.input:
-        place.write(_json(replace(listed, input="")))
+        place.write_with_others(_json(replace(listed, input="")))
     place.remove_staging()
 
 

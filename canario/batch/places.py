@@ -89,6 +89,14 @@ class Place:
                     raise
                 self.system.pipe_file(self.path, content)
 
+    def write_with_others(self, content: bytes) -> None:
+        """As `write`, where several processes may write the same at once."""
+        with reaching(self):
+            if self.is_local:
+                _write_with_others_here(Path(self.path), content)
+            else:
+                self.system.pipe_file(self.path, content)
+
     def exists(self) -> bool:
         """Whether there is a file or a folder, or a link."""
         with reaching(self):
@@ -98,7 +106,7 @@ class Place:
             return bool(self.system.exists(self.path))
 
     def remove_staging(self) -> None:
-        """Take away what killed `write_new`s of this file have left beside it."""
+        """Take away what was killed in `write_new` and `write_with_others` of this file has left beside it."""
         if self.is_local:
             path = Path(self.path)
             for left in path.parent.glob(f"{STAGING_PREFIX}{path.name}-*"):
@@ -204,12 +212,7 @@ def _write_here(path: Path, content: memoryview | bytes) -> None:
 def _write_new_here(path: Path, content: bytes) -> None:
     """A link is made or refused at once, and shows the whole file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f"{STAGING_PREFIX}{path.name}-{secrets.token_hex(8)}")
-    try:
-        with staging.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+    with _staged_alone(path, content) as staging:
         try:
             path.hardlink_to(staging)
         except FileExistsError:
@@ -219,6 +222,24 @@ def _write_new_here(path: Path, content: bytes) -> None:
                 raise
             if not path.exists():
                 staging.replace(path)
+    make_durable(path.parent)
+
+
+def _write_with_others_here(path: Path, content: bytes) -> None:
+    with _staged_alone(path, content) as staging, contextlib.suppress(FileNotFoundError):
+        staging.replace(path)  # it has gone when another was faster and has cleaned up
+    make_durable(path.parent)
+
+
+@contextlib.contextmanager
+def _staged_alone(path: Path, content: bytes) -> Iterator[Path]:
+    """The content in a file beside, of a name that no other process writes to."""
+    staging = path.with_name(f"{STAGING_PREFIX}{path.name}-{secrets.token_hex(8)}")
+    try:
+        with staging.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield staging
     finally:
         staging.unlink(missing_ok=True)
-    make_durable(path.parent)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from canario.batch.dealing import LIST_FILE
+from canario.batch.dealing import LIST_FILE, close
 from canario.batch.loading import LoadedVersion
 from canario.batch.places import Place, place_of
 from canario.batch.running import score
@@ -131,6 +131,21 @@ def test_a_run_that_is_done_is_the_same_wherever_its_input_was(week: Path, shop:
     assert json.loads((tmp_path / "here" / LIST_FILE).read_bytes())["files"] == ["a.csv", "b.csv", "c.csv"]
     rows = pd.concat(pd.read_csv(path) for path in (tmp_path / "here").glob("*/part-*"))
     assert len(rows) == 63
+
+
+def test_the_last_indexes_may_end_at_once(week: Path, shop: LoadedVersion, tmp_path: Path) -> None:
+    """Each finds that all are done, and none fails for the others' doing the same."""
+    output = tmp_path / "out"
+    for index in range(2):
+        score(shop, str(week), str(output), share(index))
+    done = (output / LIST_FILE).read_bytes()
+    begun = done.replace(b'"input": ""', b'"input": "somewhere"')
+    with ThreadPoolExecutor(8) as many:
+        for _ in range(50):
+            (output / LIST_FILE).write_bytes(begun)
+            list(many.map(lambda _: close(place_of(str(output)), share(0)), range(8)))
+            assert (output / LIST_FILE).read_bytes() == done
+    assert sorted(path.name for path in output.iterdir()) == [LIST_FILE, "index-0", "index-1"]
 
 
 def test_a_list_that_is_none_is_told(week: Path, shop: LoadedVersion, tmp_path: Path) -> None:
