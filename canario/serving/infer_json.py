@@ -27,6 +27,7 @@ _FLAT: dict[str, Any] = {
     "INT64": list[_Int64],
     "BOOL": list[bool],
     "BYTES": list[str | None],
+    "BYTES without null": list[str],
 }
 
 
@@ -65,6 +66,7 @@ class InferRequest:
         for place, output in enumerate(sent.outputs):
             refuse_parameters(output.parameters, f"outputs[{place}].parameters")
         self._inputs = sent.inputs
+        self._never_null = codec.never_null
         self._binary = _binary_parts(sent.inputs, body, size)
         self.id = sent.id
         self.wanted = codec.wanted([output.name for output in sent.outputs])
@@ -108,7 +110,8 @@ class InferRequest:
                 at=f"inputs[{place}].data",
                 hint="send data, or binary_data_size and the bytes after the JSON",
             )
-        return _from_json(datatype, bytes(data), count, f"inputs[{place}].data")
+        is_never_null = self._inputs[place].name in self._never_null
+        return _from_json(datatype, bytes(data), count, f"inputs[{place}].data", is_never_null=is_never_null)
 
 
 def _header_size(header_length: bytes | None, body: bytes) -> int:
@@ -160,10 +163,11 @@ def _binary_parts(inputs: list[_Input], body: bytes, offset: int) -> dict[int, b
     return parts
 
 
-def _from_json(datatype: str, data: bytes, count: int, at: str) -> NDArray[Any]:
+def _from_json(datatype: str, data: bytes, count: int, at: str, *, is_never_null: bool) -> NDArray[Any]:
+    wanted = "BYTES without null" if is_never_null else datatype
     is_nested = data[1:].lstrip()[:1] == b"["
     try:
-        values = (_NESTED if is_nested else _DATA)[datatype].decode(data)
+        values = (_NESTED if is_nested else _DATA)[wanted].decode(data)
     except (ValueError, RecursionError) as wrong:
         what, place = reason_and_place(wrong)
         raise InputError(f"this is not {datatype}: {what}", at=f"{at}{place}") from wrong

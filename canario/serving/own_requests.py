@@ -29,11 +29,13 @@ def predict_request(served: ServedVersion, columns: Columns) -> Request:
 
 
 def json_request(served: ServedVersion, columns: Columns) -> Request:
-    """Tensors in JSON, where an empty word is null as NaN is."""
-    inputs = [
-        {**_head(spec, values), "data": [None if value == "" else value for value in values.ravel().tolist()]}
-        for spec, values in _tensors(served, columns)
-    ]
+    """Tensors in JSON, where an empty word that may be missing is null as NaN is."""
+    inputs = []
+    for spec, values in _tensors(served, columns):
+        cells = values.ravel().tolist()
+        if spec.name not in served.tensors.never_null:
+            cells = [None if cell == "" else cell for cell in cells]
+        inputs.append({**_head(spec, values), "data": cells})
     return Request({}, b"", msgspec.json.encode({"inputs": inputs}), CALLER)
 
 

@@ -96,6 +96,10 @@ class TensorsCodec:
         self._limits = limits
         self._check = CardCheck(card)
         self._is_matrix = card.is_numeric
+        self.never_null = frozenset(
+            column.name for column in card.columns if not column.nullable and datatype_of(column) == "BYTES"
+        )
+        """The columns of words that may be empty, perhaps, but not missing."""
 
     def columns(self, heads: Sequence[TensorHead], content: Content) -> dict[str, NDArray[Any]]:
         """The card's columns. Raises InputError with a path such as `inputs[0].data[3]`."""

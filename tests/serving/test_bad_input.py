@@ -186,6 +186,8 @@ JSON_TENSORS: dict[str, tuple[dict[str, Any], str]] = {
     "a value of another type": (spoiled(0, data=["x"]), "inputs[0].data[0]"),
     "null in an integer": (spoiled(1, data=[None]), "inputs[1].data[0]"),
     "null where none may be": (spoiled(0, data=[None]), "inputs[0].data[0]"),
+    "null in a text that may not be missing": (spoiled(4, data=[None]), "inputs[4].data[0]"),
+    "null in a word that may not be missing": (spoiled(3, data=[[None]]), "inputs[3].data[0][0]"),
     "more values than the shape": (spoiled(0, data=[1.0, 2.0]), "inputs[0].data"),
     "data that is no list": (spoiled(0, data=1.0), "inputs[0].data"),
     "no data": (spoiled(0, data=None), "inputs[0].data"),
@@ -215,6 +217,13 @@ def test_tensors_in_json_that_do_not_fit_are_refused(shop: Server, case: str) ->
     with shop.client() as client:
         answer = client.post("/v2/models/shop/infer", json=request)
     assert (answer.status_code, answer.json()["at"]) == (400, at)
+
+
+def test_a_text_that_is_empty_is_there(shop: Server) -> None:
+    """What may not be missing may be empty, and what may be missing may be null: null is refused only where /predict does."""
+    with shop.client() as client:
+        for place, value in ((4, ""), (7, None)):
+            assert client.post("/v2/models/shop/infer", json=spoiled(place, data=[value])).status_code == 200
 
 
 def test_rows_of_a_nested_tensor_must_be_equally_long(rent: Server) -> None:
