@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from canario.cli.printing import Output, data, print_document, say
-from canario.cli.status_view import live_page, moment, past_words
+from canario.cli.status_view import live_page, moment, next_commands, past_words
 from canario.errors import CanarioError, NotFound, RolledBack, Unavailable
 from canario.model.address import Address, PlatformKind
 from canario.model.deployment import PastRollout, Status
@@ -19,7 +19,7 @@ from canario.ports.platform import Telling
 LOOK_SECONDS = {PlatformKind.LOCAL: 0.2, PlatformKind.KUBERNETES: 1.0}
 """Between two looks; each one at a cluster is a handful of requests to its API server."""
 PATIENCE_SECONDS = 60.0
-"""How long a platform may be out of reach before following it is given up."""
+"""How long a platform may be out of reach, or without anybody who decides, before following it is given up."""
 
 T = TypeVar("T")
 Show = Callable[[Status, Sequence[JournalEntry]], None]
@@ -55,6 +55,7 @@ def conclude(platform: Telling, past: PastRollout) -> None:
 def _until_it_ends(platform: Telling, rollout: str, show: Show) -> PastRollout:
     """Look again and again; the journal is only read when something has changed."""
     known: object = None
+    attendance = _Attendance(platform)
     recorded: list[JournalEntry] = []
     while True:
         status = _patiently(platform.status)
@@ -70,7 +71,32 @@ def _until_it_ends(platform: Telling, rollout: str, show: Show) -> PastRollout:
         show(status, recorded)
         if past is not None:
             return past
+        attendance.look(status)
         time.sleep(LOOK_SECONDS[platform.address.on])
+
+
+class _Attendance:
+    """Whether anybody decides on what is followed: without that it would be followed for ever."""
+
+    def __init__(self, platform: Telling) -> None:
+        self._address = platform.address
+        self._since: float | None = None
+
+    def look(self, status: Status) -> None:
+        """Tell once that nobody does. Raises Unavailable after a while without anybody."""
+        now = time.monotonic()
+        if status.is_supervised:
+            self._since = None
+            return
+        is_local = self._address.on is PlatformKind.LOCAL
+        who = f"the supervisor of {status.model}" if is_local else "the controller"
+        message = f"{who} does not run, so nothing is decided"
+        hint = f"`{next_commands(status, self._address)[0]}` {'starts it again' if is_local else 'tells of it'}"
+        if self._since is None:
+            self._since = now
+            say(f"{message}; {hint}")
+        elif now - self._since > PATIENCE_SECONDS:
+            raise Unavailable(message, hint=hint)
 
 
 def _patiently(look: Callable[[], T]) -> T:
