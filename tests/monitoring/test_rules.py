@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from canario.cli.main import SECTIONS
+from canario.cli.main import PLUGIN_SECTIONS, SECTIONS
 from canario.errors import UsageError
 from canario.monitoring import __main__ as generator
 from canario.monitoring.rules import alert_rules, rules
@@ -123,6 +123,22 @@ def test_every_runbook_can_be_followed(alert: Alert) -> None:
     assert len(block[0].strip().splitlines()) == 3
     known = {name for names in SECTIONS.values() for name in names}
     assert set(re.findall(r"\bcanario ([a-z]+)", text)) - {"commands"} <= known
+
+
+@pytest.mark.parametrize("alert", list(Alert))
+def test_every_runbook_can_be_followed_in_a_cluster(alert: Alert) -> None:
+    """`--on kubernetes` is said of commands that know a cluster only; of every other one it is said what to do there."""
+    text = (RUNBOOKS / f"{alert.value}.md").read_text()
+    known = {"retrain", *(name for names in PLUGIN_SECTIONS.values() for name in names)}
+    (block,) = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    shown = set(re.findall(r"^canario ([a-z]+)(?!.*--on kubernetes)", block, re.MULTILINE))
+    addressed = set(re.findall(r"^canario ([a-z]+).*--on kubernetes", block, re.MULTILINE))
+    around = text.replace(block, "")
+    for words in re.findall(r"In a cluster, ([^.;]*?) takes? `--on kubernetes", around):
+        addressed |= shown if "`canario` commands" in words else set(re.findall(r"`canario ([a-z]+)", words))
+    assert addressed <= known
+    in_words = set(re.findall(r"`canario ([a-z]+)[^`]*`", "".join(re.findall(r"In a cluster, .*", around))))
+    assert shown <= addressed | in_words
 
 
 def test_another_table_gives_other_windows(tmp_path: Path) -> None:
