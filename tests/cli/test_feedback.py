@@ -164,6 +164,23 @@ def test_quality_is_reported_of_answers_that_are_old_enough(trained: Canario, tm
     assert "nothing is judged" in unknown.stderr or "age of" in unknown.stderr
 
 
+def test_answers_of_a_moment_ago_are_reported_in_a_short_window(trained: Canario) -> None:
+    """A window that begins within a cohort shows the whole cohort, and does not deny that there were answers."""
+    answered(trained, 1, time.time() - 2, tag="v1")
+    for window in (("--window", "5m"), ("--window", "12h", "--cohort", "day")):
+        shown = trained("report", "quality", "fraud", "--version", "v1", *window)
+        assert "no answers" not in shown.stderr
+        assert "V1 BY THE TIME OF ITS ANSWERS" in shown.stdout, shown.stderr
+
+
+def test_a_version_that_does_not_exist_is_told_from_one_without_answers(trained: Canario) -> None:
+    """A misspelt --version fails and names the versions there are; it is not answered with an empty report."""
+    shown = trained("report", "quality", "fraud", "--version", "v9")
+    assert shown.exit_code == 1
+    assert "no version fraud:v9" in shown.stderr
+    assert "v1" in shown.stderr
+
+
 def test_a_database_takes_the_place_of_the_files(trained: Canario, tmp_path: Path, postgres: PostgresServer) -> None:
     """With --database or CANARIO_FEEDBACK_URL the truths are there, for every other machine."""
     path = tmp_path / "truths.csv"

@@ -51,7 +51,13 @@ class Duration(click.ParamType[float]):
 )
 @model_argument
 @click.option("--version", "tag", default="", help="Only this version, such as v2.")
-@click.option("--window", type=Duration(), default="7d", show_default=True, help="How far back, such as 30d or 12h.")
+@click.option(
+    "--window",
+    type=Duration(),
+    default="7d",
+    show_default=True,
+    help="How far back, such as 30d or 12h; the hour or day in which it begins is shown as a whole.",
+)
 @click.option(
     "--cohort",
     type=click.Choice(list(COHORTS)),
@@ -86,13 +92,12 @@ def command(
     Answers are judged once nearly all their labels can have come: labels that come fast are not like the others. Younger
     answers are counted and not judged.
     """
-    from dataclasses import replace
-
     from canario.adapters.versions import find_version, stored_versions
     from canario.cli.platforms import local_platform
     from canario.feedback.figures import present_maturity, quality_report
     from canario.feedback.opening import open_history
     from canario.feedback.settings import feedback_settings
+    from canario.feedback.sums import begin_of
     from canario.quality.report import Span
 
     model = model or local_platform("").model
@@ -102,12 +107,13 @@ def command(
     try:
         history.catch_up()
         age = present_maturity(history, feedback, now) if maturity is None else maturity
-        span = Span(now - window, now, max(COHORTS[cohort], feedback.cohort_seconds), now)
+        seconds = max(COHORTS[cohort], feedback.cohort_seconds)
+        span = Span(begin_of(now - window, seconds), now, seconds, now)
         report = quality_report(history, model, label, span, age)
     finally:
         history.close()
     if tag:
-        report = replace(report, versions=tuple(each for each in report.versions if each.version == tag))
+        report = _only(report, tag)
     trained = {each.record.name.tag: each for each in stored_versions(model)}
     if output == "html":
         from canario.cli.quality_page import quality_page
@@ -117,6 +123,17 @@ def command(
         print_document(output, report, lambda: _drawn(report, _trained_scores(trained)))
     if output != "json":
         _say_what_is_missing(report)
+
+
+def _only(report: QualityReport, tag: str) -> QualityReport:
+    """The report of one version, which need not be stored here any more. Raises NotFound when nothing is known of it."""
+    from dataclasses import replace
+
+    from canario.adapters.versions import find_version
+
+    if not any(each.version == tag for each in report.versions):
+        tag = find_version(f"{report.model}:{tag}").record.name.tag
+    return replace(report, versions=tuple(each for each in report.versions if each.version == tag))
 
 
 def _trained_scores(trained: Mapping[str, StoredVersion]) -> dict[str, tuple[Score, ...]]:
