@@ -33,7 +33,7 @@ def calls_of(body: bytes) -> list[Call]:
         content = json.loads(body)
         alerts = content["alerts"]
         calls = [_call(alert) for alert in alerts if _asks(alert)]
-    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as wrong:
         raise InputError(
             f"this is no webhook of Alertmanager: {type(wrong).__name__}: {wrong}"[:300],
             hint="its body has `alerts`, each with `status` and `labels`",

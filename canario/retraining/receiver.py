@@ -12,6 +12,8 @@ from canario.errors import InputError, Unavailable
 from canario.retraining.alerts import Call, calls_of
 
 LONGEST_BODY_BYTES = 1 << 20
+LONGEST_LENGTH_DIGITS = 10
+"""Python reads no number of thousands of digits."""
 
 
 class Taker(Protocol):
@@ -51,7 +53,7 @@ def _handler(taker: Taker) -> type[BaseHTTPRequestHandler]:
                 self._say_json(HTTPStatus.NOT_FOUND, {"error": "alerts are taken at POST /alerts"})
             elif not length.isdecimal():
                 self._say_json(HTTPStatus.LENGTH_REQUIRED, {"error": "say how long the body is"})
-            elif int(length) > LONGEST_BODY_BYTES:
+            elif len(length) > LONGEST_LENGTH_DIGITS or int(length) > LONGEST_BODY_BYTES:
                 self._say_json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": f"at most {LONGEST_BODY_BYTES} bytes"})
             else:
                 try:

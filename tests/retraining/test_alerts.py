@@ -63,7 +63,17 @@ def test_two_alerts_about_a_model_are_one_call() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"{}", b"\xff", b'{"alerts": 3}', b'{"alerts": [3]}', b'{"alerts": [{"status": "firing"}]}', b"null"],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"alerts": 3}',
+        b'{"alerts": [3]}',
+        b'{"alerts": [{"status": "firing"}]}',
+        b"null",
+        b"[" * 200_000,
+    ],
 )
 def test_anything_else_is_refused_in_words(content: bytes) -> None:
     """A body that is no webhook is the sender's mistake, and said to be."""

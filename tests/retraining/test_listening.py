@@ -205,6 +205,7 @@ def test_what_is_no_webhook_is_refused_in_words(tmp_path: Path) -> None:
             "get": httpx.get(f"{here.url}/alerts"),
             "no webhook": httpx.post(f"{here.url}/alerts", content=b"{}"),
             "no length": httpx.post(f"{here.url}/alerts", content=iter([b"{}"])),
+            "nested": httpx.post(f"{here.url}/alerts", content=b"[" * 200_000),
             "too long": httpx.post(f"{here.url}/alerts", content=b" " * (LONGEST_BODY_BYTES + 1)),
         }
         assert {name: answer.status_code for name, answer in refusals.items()} == {
@@ -212,9 +213,13 @@ def test_what_is_no_webhook_is_refused_in_words(tmp_path: Path) -> None:
             "get": 404,
             "no webhook": 400,
             "no length": 411,
+            "nested": 400,
             "too long": 413,
         }
         assert all(answer.json()["error"] for answer in refusals.values())
+        with socket.create_connection(("127.0.0.1", here.port), 10) as caller:
+            caller.sendall(b"POST /alerts HTTP/1.1\r\nhost: here\r\ncontent-length: " + b"9" * 5000 + b"\r\n\r\n")
+            assert b" 413 " in caller.recv(100)
     assert here.begun() == []
 
 
