@@ -187,6 +187,9 @@ def test_a_database_takes_the_place_of_the_files(trained: Canario, tmp_path: Pat
     path.write_text("prediction_id,truth\nv1.somewhere.0,fraud\n")
     first = trained("feedback", str(path), "--model", "fraud", "--database", postgres.url, "-o", "json")
     assert first.json() == {"new": 1, "repeated": 0, "changed": 0, "refused": 0, "unknown": 1}, first.stderr
+    assert "1 truth of this model waits for a prediction" in first.stderr
+    shown = trained("report", "quality", "fraud", **{URL_VARIABLE: postgres.url})
+    assert "1 label is for a prediction that is not known here" in shown.stderr
     again = trained("feedback", str(path), "--model", "fraud", "-o", "json", **{URL_VARIABLE: postgres.url})
     assert again.json()["repeated"] == 1
     wrong = trained("feedback", str(path), "--model", "fraud", "--database", "mysql://x")

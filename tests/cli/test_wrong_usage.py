@@ -56,6 +56,8 @@ WRONG = [
     ("rollout fraud --steps ten,fifty", USAGE, "'ten,fifty' is no list of weights", "canario rollout --help"),
     ("rollout fraud --strategy roulette", USAGE, "'roulette' is not one of 'canary'", "canario rollout --help"),
     ("rollout fraud --watch-seconds -1", USAGE, "-1.0 is not in the range x>=0", "canario rollout --help"),
+    ("report drift fraud --since 99999999999d", USAGE, "the longest is 36500d", "canario report drift --help"),
+    ("report quality fraud --window 36501d", USAGE, "the longest is 36500d", "canario report quality --help"),
     ("status fraud", FAILED, "fraud was never up here", "canario up fraud"),
     ("watch", FAILED, "no model is up", "canario up MODEL"),
     ("promote", FAILED, "no model is up", "canario up MODEL"),

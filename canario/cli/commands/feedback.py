@@ -157,9 +157,12 @@ def _tell(refusals: Sequence[Refusal], told: Told, rejects: BinaryIO | None) -> 
         hint = f"; {refusal.hint}" if refusal.hint else ""
         say(f"line {refusal.line}: {refusal.error}{place}{hint}")
     if told.refused > len(refusals):
-        rest = f"{told.refused - len(refusals):,} more lines were refused"
+        more = told.refused - len(refusals)
+        rest = "1 more line was refused" if more == 1 else f"{more:,} more lines were refused"
         say(rest if rejects is not None else f"{rest}; --rejects FILE writes them all down")
-    if told.unknown:
+    if told.unknown == 1:
+        say("1 truth of this model waits for a prediction that is not known here; it counts as soon as it is")
+    elif told.unknown:
         say(
             f"{told.unknown:,} truths of this model wait for a prediction that is not known here;"
             " they count as soon as it is"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 COHORTS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_DAYS = 36_500
+"""A century: what lies much further back has no date."""
 
 
 class Duration(click.ParamType[float]):
@@ -37,7 +39,10 @@ class Duration(click.ParamType[float]):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value.strip())
         if found is None or float(found[1]) == 0:
             self.fail(f"{value!r} is no length of time: write it as 7d, 12h, 90m or 30s", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+        seconds = float(found[1]) * _UNITS[found[2]]
+        if seconds > LONGEST_DAYS * _UNITS["d"]:
+            self.fail(f"{value!r} is too long: the longest is {LONGEST_DAYS}d", param, ctx)
+        return seconds
 
 
 @click.command(
@@ -209,5 +214,7 @@ def _say_what_is_missing(report: QualityReport) -> None:
         )
     else:
         say(f"answers are judged from an age of {duration(report.maturity_seconds)} on")
-    if report.unknown_labels:
+    if report.unknown_labels == 1:
+        say("1 label is for a prediction that is not known here")
+    elif report.unknown_labels:
         say(f"{report.unknown_labels:,} labels are for predictions that are not known here")
