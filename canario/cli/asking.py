@@ -14,7 +14,7 @@ reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, 
 
 
 def ask(address: Address, model: str, kind: CommandKind, words: str, *, whole: bool = False, reason: str = "") -> None:
-    """Give the command and return once it has been taken. Raises Conflict when no rollout is under way."""
+    """Give the command and return once it has been taken. Raises Conflict when it is refused."""
     from canario.cli.platforms import actor, platform_of
 
     platform = platform_of(address, model)

@@ -97,6 +97,22 @@ def take_commands(spec: RolloutSpec, state: RolloutState, evidence: Evidence, no
     return state
 
 
+def what_stands_against(spec: RolloutSpec, state: RolloutState, kind: CommandKind) -> str:
+    """Why a command would change nothing now, in words for who gives it; empty: it may be given.
+
+    An abort may always be: whoever wants stable back gets it, also if that is on its way.
+    """
+    if kind is CommandKind.ABORT:
+        return ""
+    if state.outcome is not None:
+        return f"the end of {state.candidate}'s rollout has been decided already: {state.reason}"
+    if kind is CommandKind.RESUME and state.paused_phase is None:
+        return f"{state.candidate} is not paused; it {_stands(spec, state)}"
+    if kind is CommandKind.PAUSE and state.paused_phase is not None:
+        return f"{state.candidate} is paused already; it {_stands(spec, state)}"
+    return ""
+
+
 def _obey(
     spec: RolloutSpec, state: RolloutState, evidence: Evidence, command: Command, now_seconds: float
 ) -> RolloutState:
@@ -168,3 +184,12 @@ def _place(spec: RolloutSpec, state: RolloutState) -> str:
     if split.shadow_percent:
         return f"{state.candidate} gets copies of {percent(split.shadow_percent / 100)} of the requests"
     return f"{state.candidate} gets {percent(split.weight_percent / 100)} of the requests"
+
+
+def _stands(spec: RolloutSpec, state: RolloutState) -> str:
+    """How far the candidate has come, in a few words."""
+    if active_phase(state) is Phase.STARTING:
+        return "is starting"
+    if is_last(spec, state):
+        return "answers everybody and is watched"
+    return f"is at step {state.step_index + 1} of {last_index(spec) + 1}"

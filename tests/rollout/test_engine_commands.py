@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from canario.model.evidence import CommandKind
+from canario.model.evidence import Command, CommandKind
 from canario.model.orders import SetSplit, StartVersion
-from canario.model.rollout import OnTimeout, Phase
+from canario.model.rollout import OnTimeout, Phase, RolloutState
+from canario.rollout.moves import take_commands, what_stands_against
 from tests.rollout.engine_moments import EVERYBODY, QUICK, STABLE, counting, ended, in_phase
 
 if TYPE_CHECKING:
@@ -102,3 +103,51 @@ def test_a_command_is_taken_once(at_ten: Rollout) -> None:
     at_ten.world.commands.pop()
     assert at_ten.look().state.phase is Phase.STEPPING
     assert at_ten.state.last_command == 2
+
+
+@pytest.mark.parametrize("phase", ["starting", "first", "second", "watch"])
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_command_that_would_change_nothing_is_known(at_ten: Rollout, phase: str, *, paused: bool) -> None:
+    """Resume of what is not paused, pause of what is: each is told where the rollout stands; all else may be said."""
+    at_work, index, words = {
+        "starting": (Phase.STARTING, 0, "it is starting"),
+        "first": (Phase.STEPPING, 0, "it is at step 1 of 3"),
+        "second": (Phase.STEPPING, 1, "it is at step 2 of 3"),
+        "watch": (Phase.WATCHING, 2, "it answers everybody and is watched"),
+    }[phase]
+    state = replace(at_ten.state, step_index=index, phase=at_work)
+    if paused:
+        state = replace(state, phase=Phase.PAUSED, paused_phase=at_work)
+    said = {kind: what_stands_against(at_ten.spec, state, kind) for kind in CommandKind}
+    refused = {kind: against for kind, against in said.items() if against}
+    if paused:
+        assert refused == {CommandKind.PAUSE: f"v2 is paused already; {words}"}
+    else:
+        assert refused == {CommandKind.RESUME: f"v2 is not paused; {words}"}
+
+
+@pytest.mark.parametrize("outcome", [Phase.ROLLED_BACK, Phase.PROMOTED, Phase.COMPLETED])
+def test_after_the_decision_only_an_abort_may_be_said(at_ten: Rollout, outcome: Phase) -> None:
+    """Whoever is late is told what has been decided; to throw back what goes back already is no mistake."""
+    phase = Phase.RETURNING if outcome is Phase.ROLLED_BACK else Phase.FINISHING
+    state = replace(at_ten.state, phase=phase, outcome=outcome, reason="rolled back: too many errors")
+    said = {kind: what_stands_against(at_ten.spec, state, kind) for kind in CommandKind}
+    assert said.pop(CommandKind.ABORT) == ""
+    assert set(said.values()) == {"the end of v2's rollout has been decided already: rolled back: too many errors"}
+
+
+def test_what_is_refused_would_have_changed_nothing(rollout: type[Rollout], world: type[World]) -> None:
+    """No command that the engine would act on is turned away, wherever a rollout stands."""
+    running, seen = rollout(QUICK, world()), set()
+
+    def look(state: RolloutState) -> bool:
+        for kind in CommandKind:
+            if what_stands_against(QUICK, state, kind):
+                seen.add((state.phase, kind))
+                evidence = replace(running.world.evidence(), commands=(Command(number=1, kind=kind),))
+                after = take_commands(QUICK, state, evidence, running.world.now_seconds)
+                assert after == replace(state, last_command=1 if not state.phase.has_ended else 0)
+        return ended(state)
+
+    running.until(look)
+    assert {(Phase.STEPPING, CommandKind.RESUME), (Phase.FINISHING, CommandKind.PROMOTE)} <= seen

@@ -38,6 +38,7 @@ from canario.platforms.local.records import PlatformFiles
 from canario.platforms.local.starting import served_version
 from canario.platforms.local.status import status_of, what_is_missing
 from canario.platforms.local.targets import Targets
+from canario.rollout.moves import what_stands_against
 from canario.rollout.plan import lint, lint_for, undo
 from canario.rollout.turns import stable_before, taken_down
 
@@ -145,7 +146,14 @@ class LocalPlatform:
         return after.rollout.state.rollout
 
     def send(self, kind: CommandKind, *, whole: bool = False, actor: str = "", reason: str = "") -> None:
-        """Give the running rollout a command; returns once it has been taken. Raises Conflict when there is no rollout."""
+        """Give the running rollout a command; returns once it has been taken.
+
+        Raises Conflict when there is no rollout, or when the command would change nothing where it stands.
+        """
+        rollout = self._running().rollout
+        against = what_stands_against(rollout.spec, rollout.state, kind) if rollout else ""
+        if against:
+            raise Conflict(against, hint=f"`canario status {self.model}` shows how it stands")
         self._ask(Wish(kind=kind, whole=whole, actor=actor, reason=reason))
 
     def rollback(self, version: str = "", *, actor: str = "", reason: str = "", progress: Progress = _silent) -> str:
