@@ -30,6 +30,8 @@ MOST_FILES = 64
 LONGEST_FILE_BYTES = 1 << 30
 LONGEST_ARCHIVE_BYTES = 2 << 30
 LONGEST_RECORD_BYTES = 1 << 20
+YEAR_10000_SECONDS = 253_402_300_800
+"""Calendars end there."""
 _EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *tarfile.GNU_TYPES)
 
 
@@ -145,8 +147,10 @@ def _record(content: bytes, path: Path) -> VersionRecord:
         raise UsageError(f"{path.name} is not a version's archive: it has no {RECORD_FILE}", at=at)
     try:
         record = msgspec.json.decode(content, type=VersionRecord)
-    except (msgspec.DecodeError, msgspec.ValidationError) as broken:
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as broken:
         raise UsageError(f"{path.name} has a record that cannot be read: {broken}", at=at) from broken
+    if not 0 <= record.created_at_seconds < YEAR_10000_SECONDS:
+        raise UsageError(f"{record.created_at_seconds:g} is no time at which a version was made", at=at)
     if not re.fullmatch(MODEL_PATTERN, record.name.model):
         raise UsageError(f"{record.name.model!r} is not a model's name", at=at)
     if not re.fullmatch(TAG_PATTERN, record.name.tag) or record.name.tag == "latest":

@@ -10,9 +10,10 @@ from pathlib import Path
 from canario.adapters.archives import SUFFIX, Archive, read_archive, refuse_pickles
 from canario.adapters.documents import parse_document
 from canario.adapters.files import write_atomically
-from canario.adapters.versions import CARD_FILE, ONNX_FILE, RECORD_FILE, StoredVersion, prove
+from canario.adapters.versions import CARD_FILE, ONNX_FILE, RECORD_FILE, WARMUP_FILE, StoredVersion, prove
 from canario.errors import CardError, UsageError
 from canario.kernel.compiled import OnnxKernel
+from canario.kernel.warmup import warmup_columns
 from canario.model.card import Card
 from canario.model.version import KernelKind
 from canario.packaging.cards import check_card
@@ -49,7 +50,8 @@ def import_version(path: Path, *, trust_pickle: bool = False) -> StoredVersion:
     """Store the version in a file, after all of it has been proved.
 
     Raises NotFound; UsageError for what is no archive of a version or has an unsafe path; DigestMismatch, LibraryMismatch
-    or SignatureMismatch, each naming what differs; IntegrityError for a compiled model that is none; UntrustedCode for a version that runs by unpickling, unless
+    or SignatureMismatch, each naming what differs; IntegrityError for a compiled model that is none or rows to
+    warm up with that do not fit; UntrustedCode for a version that runs by unpickling, unless
     `trust_pickle`; Conflict when its name is taken by another.
     """
     archive = read_archive(path)
@@ -57,6 +59,7 @@ def import_version(path: Path, *, trust_pickle: bool = False) -> StoredVersion:
     card = _card(archive, path)
     check_decisive_libraries(record, path)
     check_signature(record, card, path)
+    warmup_columns(card, archive.contents[WARMUP_FILE], f"{path}: {WARMUP_FILE}")
     if record.kernel.kind is KernelKind.ONNX:
         OnnxKernel(archive.contents[ONNX_FILE], card, record.kernel)
     elif not trust_pickle:

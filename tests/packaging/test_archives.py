@@ -82,6 +82,11 @@ def with_card(contents: Contents, change: Callable[[Any], object]) -> Contents:
     return sealed({**contents, CARD_FILE: yaml.safe_dump(card, sort_keys=False).encode()})
 
 
+def with_warmup(contents: Contents, cells: Callable[[str], list[object]]) -> Contents:
+    rows = {name: cells(name) for name in msgspec.json.decode(contents[WARMUP_FILE])}
+    return sealed({**contents, WARMUP_FILE: msgspec.json.encode(rows)})
+
+
 def without(contents: Contents, name: str) -> Contents:
     return {each: content for each, content in contents.items() if each != name}
 
@@ -164,6 +169,18 @@ RECORDS: dict[str, tuple[Change, type[CanarioError], str]] = {
     "record is not JSON": (lambda c: {**c, RECORD_FILE: b"{"}, UsageError, "cannot be read"),
     "record lacks fields": (lambda c: {**c, RECORD_FILE: b"{}"}, UsageError, "cannot be read"),
     "record is endless": (lambda c: {**c, RECORD_FILE: b" " * (1 << 21)}, UsageError, "longer than 1 MiB"),
+    "record is nested without end": (
+        lambda c: {**c, RECORD_FILE: b'{"zz":' + b"[" * 200_000 + b"]" * 200_000 + b"}"},
+        UsageError,
+        "cannot be read",
+    ),
+    "made after all calendars": (lambda c: sealed(c, created_at_seconds=1e300), UsageError, "no time"),
+    "made before time": (lambda c: sealed(c, created_at_seconds=-1e12), UsageError, "no time"),
+    "warm-up is empty": (lambda c: sealed({**c, WARMUP_FILE: b"{}"}), IntegrityError, "no column amount"),
+    "warm-up has no row": (lambda c: with_warmup(c, lambda _: []), IntegrityError, "no row"),
+    "warm-up is ragged": (lambda c: with_warmup(c, lambda name: [None] * len(name)), IntegrityError, "cannot be read"),
+    "warm-up does not fit": (lambda c: with_warmup(c, lambda _: [None, None]), IntegrityError, "do not fit.*amount"),
+    "warm-up is garbage": (lambda c: sealed({**c, WARMUP_FILE: b"[" * 9999}), IntegrityError, "cannot be read"),
     "model climbs": (lambda c: sealed(c, name={"model": "../x", "tag": "v1"}), UsageError, "not a model's name"),
     "tag climbs": (lambda c: sealed(c, name={"model": "fraud", "tag": "../v1"}), UsageError, "version's tag"),
     "tag is latest": (lambda c: sealed(c, name={"model": "fraud", "tag": "latest"}), UsageError, "version's tag"),
