@@ -13,6 +13,8 @@ Document = dict[str, Any]
 MODEL = ("namespace", "model")
 """What names a model: `namespace` is empty on a laptop, and PromQL takes an empty label for one that is not there."""
 VERSION = (*MODEL, "version")
+LONGEST_GAP = "15m"
+"""For so long scrapes may fail without a counter being taken for a new one when they come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +86,12 @@ def counted(selector: str, window: str, by: Sequence[str]) -> str:
 
     `increase` sees a counter from its second sample on: what a counter held at its first one is added where that counter
     was born in the window. It was if nothing was there a window ago, although this model was read then: a Prometheus that has just
-    begun has seen no birth. After a restart under the same name the least value counts, so that nothing counts twice.
+    begun has seen no birth. A scrape that failed then hides a counter and is no birth either: what was there shortly before was
+    there. After a restart under the same name the least value counts, so that nothing counts twice.
     """
+    present = f"last_over_time({selector}[{LONGEST_GAP}] offset {window})"
     born = (
-        f"(min_over_time({selector}[{window}]) unless {selector} offset {window})\n"
+        f"(min_over_time({selector}[{window}]) unless {present})\n"
         f"        and on {labels(MODEL)} count by {labels(MODEL)} (up offset {window})"
     )
     return (
