@@ -14,6 +14,16 @@ from canario.errors import IntegrityError, NotFound, UsageError
 T = TypeVar("T")
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """Some hundred bytes of aliases of aliases stand for more than any memory holds, so none is followed."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            alias = self.peek_event()  # type: ignore[no-untyped-call]  # its stub lacks the type
+            raise ValueError(f"line {alias.start_mark.line + 1} has the alias *{alias.anchor[:40]}; write it out")
+        return super().compose_node(parent, index)
+
+
 def read_document(kind: type[T], path: Path, error: type[UsageError] = UsageError, hint: str = "") -> T:
     """Read a YAML file that a person wrote into a noun.
 
@@ -31,7 +41,7 @@ def read_document(kind: type[T], path: Path, error: type[UsageError] = UsageErro
 def parse_document(kind: type[T], text: str, at: str, error: type[UsageError] = UsageError, hint: str = "") -> T:
     """The same from text; `at` names where it came from."""
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_WithoutAliases)  # noqa: S506 - it is a SafeLoader
         written = msgspec.json.encode(content)
     except yaml.YAMLError as broken:
         raise error(f"this is not YAML: {broken}", at=at, hint=hint) from broken

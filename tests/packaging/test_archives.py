@@ -82,6 +82,12 @@ def with_card(contents: Contents, change: Callable[[Any], object]) -> Contents:
     return sealed({**contents, CARD_FILE: yaml.safe_dump(card, sort_keys=False).encode()})
 
 
+def doubled(times: int) -> bytes:
+    """A card that doubles so often by aliases of aliases."""
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, times))]
+    return "\n".join(lines).encode()
+
+
 def with_warmup(contents: Contents, cells: Callable[[str], list[object]]) -> Contents:
     rows = {name: cells(name) for name in msgspec.json.decode(contents[WARMUP_FILE])}
     return sealed({**contents, WARMUP_FILE: msgspec.json.encode(rows)})
@@ -194,6 +200,12 @@ RECORDS: dict[str, tuple[Change, type[CanarioError], str]] = {
     "model is garbage": (lambda c: sealed({**c, ONNX_FILE: b"garbage"}), IntegrityError, "not an ONNX model"),
     "card is not YAML": (lambda c: sealed({**c, CARD_FILE: b"{"}), CardError, "not YAML"),
     "card is not text": (lambda c: sealed({**c, CARD_FILE: b"\xff\xfe"}), CardError, "UTF-8"),
+    "card is endless": (lambda c: sealed({**c, CARD_FILE: b" " * (1 << 21)}), UsageError, "longer than 1 MiB"),
+    "card stands for more than memory": (
+        lambda c: sealed({**c, CARD_FILE: doubled(20)}),
+        CardError,
+        "alias .*write it out",
+    ),
     "card of another": (lambda c: with_card(c, lambda card: card.update(name="loan")), CardError, "of 'loan'"),
     "card contradicts itself": (
         lambda c: with_card(c, lambda card: card["label"].update(threshold=2)),
