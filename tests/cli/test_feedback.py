@@ -88,7 +88,7 @@ def test_a_file_of_truths_counts_once(trained: Canario, tmp_path: Path) -> None:
     rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
     assert [(each["line"], each["at"]) for each in rejects] == [(103, "truth"), (104, "prediction_id"), (105, "truth")]
     assert "line 103: " in ended.stderr
-    assert "wait for a prediction" in ended.stderr
+    assert "1 truth of this model waits for a prediction" in ended.stderr
     again = trained("feedback", str(path), "--model", "fraud", "-o", "json")
     assert again.json()["repeated"] == 102
 
