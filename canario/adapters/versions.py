@@ -100,7 +100,11 @@ def find_version(text: str) -> StoredVersion:
         raise NotFound(
             f"no version of {model!r} is stored here",
             at=str(model_store()),
-            hint=f"`canario train {model}` makes one, `canario import FILE` brings one, `canario list` shows all",
+            hint=(
+                f"`canario train {model}` makes one, `canario import FILE` brings one, `canario list` shows all"
+                if model
+                else "write it as MODEL or MODEL:TAG, such as fraud:v2; `canario list` shows all"
+            ),
         )
     if tag in ("", "latest"):
         return candidates[0]

@@ -32,6 +32,8 @@ def reason_and_place(wrong: Exception) -> tuple[str, str]:
     """Msgspec's message, parted into what is wrong and the path where, such as `[2].amount`."""
     if isinstance(wrong, RecursionError):
         return "it is nested too deeply", ""
+    if isinstance(wrong, UnicodeDecodeError):
+        return "it is not UTF-8", ""
     found = _MESSAGE.fullmatch(str(wrong))
     what, at = (found["what"], found["at"] or "") if found else (str(wrong), "")
     member = _FIELD.search(what)
@@ -71,6 +73,8 @@ class RowsCodec:
         """The same of a JSON list of rows, as files have them; nothing that a server takes."""
         try:
             rows = self._many.decode(body)
+        except UnicodeDecodeError as broken:
+            raise _not_utf8(body) from broken
         except (ValueError, RecursionError) as wrong:
             self._refuse(wrong, "rows")
         self._check_number(rows, "rows")
@@ -101,6 +105,8 @@ class RowsCodec:
     def _rows(self, body: bytes) -> tuple[Sequence[Any], str]:
         try:
             members = self._members.decode(body)
+        except UnicodeDecodeError as broken:
+            raise _not_utf8(body) from broken
         except (ValueError, RecursionError) as broken:
             raise InputError(
                 f"the body is not a JSON object: {reason_and_place(broken)[0]}",
@@ -109,6 +115,8 @@ class RowsCodec:
         prefix = "rows" if "rows" in members and "rows" not in self._card.column_names else ""
         try:
             rows = self._many.decode(members.pop(prefix)) if prefix else [self._one.decode(body)]
+        except UnicodeDecodeError as broken:
+            raise _not_utf8(body) from broken
         except (ValueError, RecursionError) as wrong:
             self._refuse(wrong, prefix)
         if members and prefix:
@@ -137,6 +145,16 @@ class RowsCodec:
             raise InputError(what, at=at, hint=f"a row has: {row}") from wrong
         reason = "is missing" if "missing required" in what else f"does not fit: {what}"
         raise InputError(f"{column.name} {reason}", at=at, hint=describe(column), column=column.name) from wrong
+
+
+def _not_utf8(body: bytes) -> InputError:
+    """Msgspec counts from the word's own beginning; who sent the body can look for a place in it."""
+    where = ""
+    try:
+        body.decode()
+    except UnicodeDecodeError as broken:
+        where = f" from byte {broken.start} on"
+    return InputError(f"the body is not UTF-8{where}", at="body", hint="encode all text as UTF-8")
 
 
 def _field(index: int, column: Column) -> tuple[Any, ...]:

@@ -187,7 +187,13 @@ def _estimator_of(room: Room, request: TrainingRequest) -> str:
 
 def _window(request: TrainingRequest) -> tuple[dt.date, dt.date]:
     last_day = request.last_day or dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    first_day = request.first_day or last_day - dt.timedelta(days=DEFAULT_DAYS - 1)
+    try:
+        first_day = request.first_day or last_day - dt.timedelta(days=DEFAULT_DAYS - 1)
+    except OverflowError as early:
+        raise UsageError(
+            f"there are no {DEFAULT_DAYS} days of rows up to {last_day}",
+            hint="choose a later last day, or a first day too",
+        ) from early
     if first_day > last_day:
         raise UsageError(f"the first day, {first_day}, lies after the last, {last_day}", hint="swap the two days")
     return first_day, last_day

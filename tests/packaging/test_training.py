@@ -13,8 +13,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from canario.adapters.versions import REFERENCE_FILE, WARMUP_FILE, StoredVersion, find_version, prove, stored_versions
+from canario.cli.commands.train import command as train_command
 from canario.errors import Conflict, UsageError
 from canario.kernel.columns import columns_from_frame
 from canario.kernel.load import load_kernel
@@ -234,3 +236,17 @@ def test_bentoml_lists_and_shows_versions(stored: Trained, small: Small) -> None
     shown = msgspec.json.decode(bentoml("get", "loan:latest", "-o", "json"))
     assert shown["version"] == "v2"
     assert shown["metadata"]["digest"] == find_version("loan:v2").record.digest
+
+
+def test_days_before_all_calendars_are_refused() -> None:
+    """A last day before which there are no 90 days is told as such."""
+    with pytest.raises(UsageError, match="no 90 days of rows up to 0001-01-01"):
+        train(load_room("loan"), TrainingRequest(last_day=dt.date(1, 1, 1)))
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+def test_a_seed_that_is_none_is_a_wrong_option(seed: str) -> None:
+    """A seed that scikit-learn does not take is refused as the option's, not told as a failure of the room's code."""
+    said = CliRunner().invoke(train_command, ["loan", "--seed", seed])
+    assert said.exit_code == 2
+    assert "'--seed'" in said.output

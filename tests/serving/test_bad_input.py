@@ -65,7 +65,8 @@ BODIES: dict[str, tuple[bytes, dict[str, str], int, str]] = {
         400,
         "amount",
     ),
-    "wrong UTF-8": (b'{"note": "\xff"}', JSON, 400, ""),
+    "wrong UTF-8": (b'{"note": "\xff"}', JSON, 400, "body"),
+    "wrong UTF-8 in a row": (b'{"rows": [{"note": "\xff"}]}', JSON, 400, "body"),
     "half a surrogate": (msgspec.json.encode(customer()).replace("olá".encode(), b"\\ud800"), JSON, 400, ""),
     "nested too deeply": (b'{"rows":' + b"[" * 100_000, JSON, 400, ""),
     "no content type": (b"{}", {}, 415, "headers.Content-Type"),
@@ -92,6 +93,13 @@ def test_bodies_that_are_not_json_rows_are_refused(shop: Server, case: str) -> N
         answer = client.post("/predict", content=body, headers=headers)
         assert client.get("/livez").status_code == 200
     assert (answer.status_code, answer.json()["at"]) == (status, at)
+
+
+def test_bytes_that_are_no_text_are_found(shop: Server) -> None:
+    """What is not UTF-8 is refused with its place in the body, in words that are no library's."""
+    with shop.client() as client:
+        answer = client.post("/predict", content=b'{"rows": [{"note": "ab\xff"}]}', headers=JSON).json()
+    assert answer["error"] == "the body is not UTF-8 from byte 22 on"
 
 
 def test_a_large_body_is_refused_while_it_arrives(shop: Server) -> None:

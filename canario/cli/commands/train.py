@@ -11,6 +11,8 @@ from canario.cli.naming import room_argument
 from canario.cli.printing import Output, output_option
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
+SEED = click.IntRange(0, 2**32 - 1)
+"""What scikit-learn takes."""
 EXAMPLES = [
     "canario train fraud",
     "canario train fraud --estimator random-forest --last-day 2026-06-30 --tag v1",
@@ -22,7 +24,7 @@ EXAMPLES = [
 @click.option("--estimator", default="", metavar="NAME", help="One of the room's estimators; its first one otherwise.")
 @click.option("--first-day", type=DAY, metavar="YYYY-MM-DD", help="The first day of rows; 90 days otherwise.")
 @click.option("--last-day", type=DAY, metavar="YYYY-MM-DD", help="The last day of rows; yesterday otherwise.")
-@click.option("--seed", default=0, show_default=True, help="The same seed and days give the same version.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed and days give the same version.")
 @click.option("--tag", default="", metavar="TAG", help="The version's tag, such as v2; date and digest otherwise.")
 @output_option
 def command(
