@@ -13,7 +13,7 @@ from canario.kernel.rows import RowsCodec, reason_and_place
 from canario.model.card import Card, Column, ColumnKind
 
 
-def warmup_columns(card: Card, content: bytes, at: str) -> dict[str, NDArray[Any]]:
+def read_warmup(card: Card, content: bytes, at: str) -> dict[str, NDArray[Any]]:
     """The rows of a `warmup.json`, by column. Raises IntegrityError, with `at`, when they are none or do not fit the card."""
     try:
         stored = msgspec.json.decode(content, type=dict[str, list[Any]])

@@ -13,7 +13,7 @@ from canario.adapters.files import write_atomically
 from canario.adapters.versions import CARD_FILE, ONNX_FILE, RECORD_FILE, WARMUP_FILE, StoredVersion, prove
 from canario.errors import CardError, UsageError
 from canario.kernel.compiled import OnnxKernel
-from canario.kernel.warmup import warmup_columns
+from canario.kernel.warmup import read_warmup
 from canario.model.card import Card
 from canario.model.version import KernelKind
 from canario.packaging.cards import check_card
@@ -59,7 +59,7 @@ def import_version(path: Path, *, trust_pickle: bool = False) -> StoredVersion:
     card = _card(archive, path)
     check_decisive_libraries(record, path)
     check_signature(record, card, path)
-    warmup_columns(card, archive.contents[WARMUP_FILE], f"{path}: {WARMUP_FILE}")
+    read_warmup(card, archive.contents[WARMUP_FILE], f"{path}: {WARMUP_FILE}")
     if record.kernel.kind is KernelKind.ONNX:
         OnnxKernel(archive.contents[ONNX_FILE], card, record.kernel)
     elif not trust_pickle:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from canario.adapters.versions import WARMUP_FILE
 from canario.errors import CanarioError, KernelError, NotFound
 from canario.kernel.kernel import Columns, row_of, rows_of
-from canario.kernel.warmup import warmup_columns
+from canario.kernel.warmup import read_warmup
 from canario.model.feedback import Received
 from canario.model.version import KernelKind
 from canario.serving import open_inference_pb2 as pb
@@ -29,7 +29,7 @@ def warm_up(served: ServedVersion, rest: Rest) -> None:
 
     Raises KernelError when a row of its own training is refused or not answered.
     """
-    columns = _own_rows(served)
+    columns = warmup_columns(served)
     try:
         for request in [row_of(columns, row) for row in range(rows_of(columns))] + [columns]:
             _walk(served, rest, request)
@@ -45,17 +45,17 @@ def warm_up(served: ServedVersion, rest: Rest) -> None:
     )
 
 
-def _own_rows(served: ServedVersion) -> dict[str, NDArray[Any]]:
+def warmup_columns(served: ServedVersion) -> dict[str, NDArray[Any]]:
     """The rows that the version brings. Raises NotFound or IntegrityError when it brings none."""
     path = served.folder / WARMUP_FILE
     if not path.is_file():
         raise NotFound(f"there is no file {path}", at=str(path))
-    return warmup_columns(served.card, path.read_bytes(), str(path))
+    return read_warmup(served.card, path.read_bytes(), str(path))
 
 
 def examples(served: ServedVersion, rest: Rest) -> dict[str, tuple[bytes, bytes]]:
     """By route: the body of a request with one of these rows, and of its answer."""
-    columns = row_of(_own_rows(served), 0)
+    columns = row_of(warmup_columns(served), 0)
     requests = {"predict": predict_request(served, columns), "infer": json_request(served, columns)}
     answers = {"predict": rest.predict(requests["predict"]), "infer": rest.infer(requests["infer"])}
     label = msgspec.json.decode(answers["predict"].body)["predictions"][0]

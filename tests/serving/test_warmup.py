@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from canario.kernel.columns import columns_from_frame
-from canario.kernel.warmup import warmup_columns
+from canario.kernel.warmup import read_warmup
 from canario.model.card import Card, Column, ColumnKind, Label, Task
 from canario.packaging.training import warmup
 from tests.serving.small_versions import SHOP, shop_rows
@@ -36,7 +36,7 @@ def test_rows_to_warm_up_with_are_those_that_were_kept() -> None:
     """Whatever the columns are, and whatever is missing in them, a server warms up with the rows that training put aside."""
     for card, rows in ((GAPS, ROWS), (SHOP, shop_rows(4, 1))):
         kept = columns_from_frame(card, rows)
-        read = warmup_columns(card, warmup(card, rows), "warmup.json")
+        read = read_warmup(card, warmup(card, rows), "warmup.json")
         for name, values in kept.items():
             assert read[name].dtype == values.dtype
             np.testing.assert_array_equal(read[name], values)
