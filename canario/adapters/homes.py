@@ -37,7 +37,7 @@ def predictions_folder(model: str) -> Path:
 
 
 def unpacked_folder() -> Path:
-    """The versions that a server has unpacked from archives, a folder a digest."""
+    """The versions that a server has unpacked from archives, a folder a version and record."""
     return canario_home() / "unpacked"
 
 
