@@ -137,7 +137,7 @@ def test_requests_that_nobody_can_take_are_errors(start_front: StartFront) -> No
 @pytest.mark.real
 def test_a_hanging_candidate_is_an_error_and_an_impatient_client_is_none(start_front: StartFront) -> None:
     """A first attempt that times out failed; one whose client left before was slow, if it took too long, and no error."""
-    front = start_front(100.0, timeout_seconds=3.0, latency_milliseconds=1000.0)
+    front = start_front(100.0, timeout_seconds=6.0, latency_milliseconds=1000.0)
     front.rest(x_fault_v2="hang")
     assert front.counts("v2") == Counts(requests=1, errors=1)
     connection = http.client.HTTPConnection("127.0.0.1", front.plan.port, timeout=2.0)
