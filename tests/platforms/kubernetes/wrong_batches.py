@@ -30,7 +30,7 @@ BATCHES = {
     "answers in many places": batch(".output", "answers go to one folder", output="scores/*"),
     "answers where the rows are": batch(".output", "a folder beside it", output="rows"),
     "answers among the rows": batch(".output", "a folder beside it", output="rows/scores"),
-    "answers where the rows are, in other words": batch(".output", "a folder beside it", input="rows/"),
+    "answers where the rows are, in other words": batch(".output", "a folder beside it", input="rows/", output="rows"),
     "answers that a pattern of rows leads to": batch(".input", "beside each other", input="**/*.csv"),
     "a schedule of four fields": batch(".schedule", "should match", schedule="0 3 * *"),
     "a schedule in words": batch(".schedule", "should match", schedule="every monday"),
