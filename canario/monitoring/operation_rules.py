@@ -79,13 +79,14 @@ def _no_metrics() -> AlertRule:
 
 
 def _retraining_failed() -> AlertRule:
-    def last(outcome: str) -> str:
-        return one(f'canario_retraining_timestamp_seconds{{outcome=~"{outcome}"}}', MODEL)
-
-    failed = last("failed")
     return AlertRule(
         alert=Alert.RETRAINING_FAILED,
-        query=f"{failed} > {_ON_MODEL} ({last('rolled-out|published|rejected')} or {_ON_MODEL} 0 * {failed})",
+        query=_failed_last(
+            "canario_retraining_timestamp_seconds",
+            MODEL,
+            'outcome=~"failed"',
+            'outcome=~"rolled-out|published|rejected"',
+        ),
         concern="retraining",
         summary="{{ $labels.model }}: its retraining has failed",
         description="It failed at {{ $value | humanizeTimestamp }}, and none has come to an end since.",
@@ -93,18 +94,21 @@ def _retraining_failed() -> AlertRule:
 
 
 def _batch_failed() -> AlertRule:
-    def last(outcome: str) -> str:
-        return one(f'canario_batch_run_timestamp_seconds{{outcome="{outcome}"}}', whose)
-
     whose = (*MODEL, "schedule")
-    failed, on_schedule = last("failed"), f"on {labels(whose)}"
     return AlertRule(
         alert=Alert.BATCH_FAILED,
-        query=f"{failed} > {on_schedule} ({last('complete')} or {on_schedule} 0 * {failed})",
+        query=_failed_last("canario_batch_run_timestamp_seconds", whose, 'outcome="failed"', 'outcome="complete"'),
         concern="batch",
         summary="{{ $labels.model }}: the rows of {{ $labels.schedule }} have not all been scored",
         description="Its run failed at {{ $value | humanizeTimestamp }}, and none has been complete since.",
     )
+
+
+def _failed_last(name: str, whose: tuple[str, ...], failed: str, well: str) -> str:
+    """When the last failure was, of those that nothing has made up for since; `name` tells when each outcome was last seen."""
+    last_failure, last_end = (one(f"{name}{{{outcome}}}", whose) for outcome in (failed, well))
+    on_it = f"on {labels(whose)}"
+    return f"{last_failure} > {on_it} ({last_end} or {on_it} 0 * {last_failure})"
 
 
 def _autoscaler_at_limit(table: Table) -> AlertRule:

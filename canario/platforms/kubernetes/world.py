@@ -128,22 +128,7 @@ class World:
     ) -> Problem | None:
         """Move the cluster one step towards what the deployment wants; what stands in the way, if the cluster refuses."""
         self.is_settled = False
-        hindrance = self._follow_split(resource, spec, deployment, seen, look, epoch, leadership)
-        leadership.require(epoch)
-        # Last, and for itself: whatever is wrong with a schedule, servers and routers do what was decided.
-        self.is_settled = self._follow_schedules(resource, spec, deployment, seen) and self.is_settled
-        return hindrance
-
-    def _follow_split(
-        self,
-        resource: Object,
-        spec: ModelDeploymentSpec,
-        deployment: Deployment,
-        seen: Seen,
-        look: Look,
-        epoch: int,
-        leadership: Leadership,
-    ) -> Problem | None:
+        hindrance = None
         try:
             leadership.require(epoch)
             is_still = self._follow_servers(resource, spec, deployment, seen)
@@ -156,12 +141,15 @@ class World:
                 leadership.require(epoch)
                 self.is_settled = self._remove_unwanted(resource, deployment, seen) and is_still
         except ClusterRefused as refused:
-            return Problem(reason="ClusterRefuses", message=f"the cluster refuses: {refused.message}"[:500])
+            hindrance = Problem(reason="ClusterRefuses", message=f"the cluster refuses: {refused.message}"[:500])
         except RouterError as refused:
-            return Problem(reason="RouterRefuses", message=str(refused)[:500])
+            hindrance = Problem(reason="RouterRefuses", message=str(refused)[:500])
         except _NameTaken as taken:
-            return Problem(reason="NameTaken", message=str(taken))
-        return None
+            hindrance = Problem(reason="NameTaken", message=str(taken))
+        leadership.require(epoch)
+        # Last, and for itself: whatever is wrong with a schedule, servers and routers do what was decided.
+        self.is_settled = self._follow_schedules(resource, spec, deployment, seen) and self.is_settled
+        return hindrance
 
     def close(self) -> None:
         """Let go of threads and files."""
